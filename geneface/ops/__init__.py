@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import reference
+from . import library, native, reference
 from .checks import check, check_positive
 from .grid_spec import GridSpec
 
@@ -19,21 +19,26 @@ __all__ = [
 ]
 
 
-def backend() -> str:
-    """Name of the back end that float32 CPU tensors take: "native" or "reference"."""
-    return "reference"
+def backend(device: str = "cpu") -> str:
+    """Back end that float32 tensors of a device ("cpu" or "cuda") take: "native" or "reference"."""
+    built = {"cpu": native.cpu, "cuda": native.cuda}.get(device)
+    if built is None:
+        raise ValueError(f"device: must be 'cpu' or 'cuda', got {device!r}")
+    return "native" if built() is not None else "reference"
 
 
-def set_threads(count: int) -> None:
-    """Number of threads of the native CPU kernels."""
-    check_positive("count", count)
+def set_threads(count: int | None) -> None:
+    """Number of threads of the native CPU kernels; None, the default, follows `torch.set_num_threads`."""
+    native.set_threads(count)
 
 
 def grid_encode(x: Tensor, table: Tensor, spec: GridSpec) -> Tensor:
     """See `reference.grid_encode`. Raises ValueError naming a wrong argument."""
     check("x", x, (None, spec.dims))
     check("table", table, (spec.rows, spec.features), like=x)
-    return reference.grid_encode(x, table, spec)
+    if native.library_for(x) is None:
+        return reference.grid_encode(x, table, spec)
+    return library.grid_encode(x, table, spec.offsets, spec.resolutions, spec.log2_table_size, spec.hashed)
 
 
 def spherical_harmonics(dirs: Tensor, degree: int = 4) -> Tensor:
@@ -41,7 +46,9 @@ def spherical_harmonics(dirs: Tensor, degree: int = 4) -> Tensor:
     check("dirs", dirs, (None, 3))
     if degree not in (1, 2, 3, 4):
         raise ValueError(f"degree: must be 1 to 4, got {degree}")
-    return reference.spherical_harmonics(dirs, degree)
+    if native.library_for(dirs) is None:
+        return reference.spherical_harmonics(dirs, degree)
+    return library.spherical_harmonics(dirs, degree)
 
 
 def near_far_from_aabb(rays_o: Tensor, rays_d: Tensor, aabb: Tensor, min_near: float) -> tuple[Tensor, Tensor]:
@@ -49,7 +56,8 @@ def near_far_from_aabb(rays_o: Tensor, rays_d: Tensor, aabb: Tensor, min_near: f
     check("rays_o", rays_o, (None, 3))
     check("rays_d", rays_d, (len(rays_o), 3), like=rays_o)
     check("aabb", aabb, (6,), like=rays_o)
-    return reference.near_far_from_aabb(rays_o, rays_d, aabb, float(min_near))
+    back_end = reference if native.library_for(rays_o) is None else library
+    return back_end.near_far_from_aabb(rays_o.detach(), rays_d.detach(), aabb, float(min_near))
 
 
 def march_rays(
@@ -67,9 +75,12 @@ def march_rays(
     check("aabb", aabb, (6,), like=rays_o)
     check_positive("step", step)
     check_positive("max_samples", max_samples)
-    if jitter is not None:
-        check("jitter", jitter, (count,), like=rays_o)
-    return reference.march_rays(
+    if jitter is None:
+        jitter = torch.full_like(nears, 0.5)
+    check("jitter", jitter, (count,), like=rays_o)
+    back_end = reference if native.library_for(rays_o) is None else library
+    rays_o, rays_d, nears, fars, jitter = (v.detach() for v in (rays_o, rays_d, nears, fars, jitter))
+    return back_end.march_rays(
         rays_o, rays_d, nears, fars, occupancy, aabb, int(grid_size), float(step), int(max_samples), jitter
     )
 
@@ -86,13 +97,15 @@ def composite(
     check("offsets", offsets, (None,), (torch.int64,), like=sigma)
     if len(offsets) < 1:
         raise ValueError("offsets: expected at least one value, got none")
-    return reference.composite(sigma, rgb, t, dt, offsets, float(early_stop))
+    back_end = reference if native.library_for(sigma) is None else library
+    return back_end.composite(sigma, rgb, t, dt, offsets, float(early_stop))
 
 
 def pack_bits(density: Tensor, threshold: float) -> Tensor:
     """See `reference.pack_bits`. Raises ValueError naming a wrong argument."""
     check("density", density, (None,))
-    return reference.pack_bits(density, float(threshold))
+    back_end = reference if native.library_for(density) is None else library
+    return back_end.pack_bits(density.detach(), float(threshold))
 
 
 def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,4 +114,5 @@ def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> t
     check("triangles", triangles, (None, 3), (torch.int32,), like=vertices)
     check_positive("height", height)
     check_positive("width", width)
-    return reference.rasterize(vertices, triangles, int(height), int(width))
+    back_end = reference if native.library_for(vertices) is None else library
+    return back_end.rasterize(vertices.detach(), triangles, int(height), int(width))

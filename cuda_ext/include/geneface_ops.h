@@ -1,0 +1,83 @@
+// C interface of the kernels, the same for the CPU libraries and the CUDA library.
+//
+// Arrays are dense, row-major and owned by the caller; float is 32 bits. What each function computes is
+// defined in geneface/ops/reference.py. `context` is the number of threads (CPU) or the cudaStream_t
+// (CUDA, device pointers throughout). Each returns 0, or a CUDA error code.
+#pragma once
+#include <cstdint>
+
+#if defined(_WIN32)
+#define GENEFACE_API extern "C" __declspec(dllexport)
+#else
+#define GENEFACE_API extern "C" __attribute__((visibility("default")))
+#endif
+
+// Raised when a signature below changes; geneface/ops/native.py refuses a library of another version.
+#define GENEFACE_ABI_VERSION 1
+
+GENEFACE_API int geneface_abi_version();
+
+// Layout of a multiresolution grid: host pointers, on CUDA too.
+struct geneface_grid {
+    int32_t dims;             // D
+    int32_t levels;           // L
+    int32_t features;         // C
+    int32_t log2_table_size;
+    int32_t hashed;
+    const int64_t* offsets;      // [L+1] first row of each level
+    const int64_t* resolutions;  // [L] cells per axis
+};
+
+// x [N,D], table [P,C] -> out [N,L*C]
+GENEFACE_API int geneface_grid_encode(const geneface_grid* grid, int64_t n, const float* x, const float* table,
+                                      float* out, intptr_t context);
+
+// grad_out [N,L*C] -> grad_x [N,D] and grad_table [P,C], each skipped where null; both are overwritten.
+// scratch: null on CPU; on CUDA P*C + L int64 values (needed for grad_table).
+GENEFACE_API int geneface_grid_encode_backward(const geneface_grid* grid, int64_t n, const float* x,
+                                               const float* table, const float* grad_out, float* grad_x,
+                                               float* grad_table, int64_t* scratch, intptr_t context);
+
+// dirs [N,3] -> out [N,degree^2]
+GENEFACE_API int geneface_spherical_harmonics(int64_t n, int32_t degree, const float* dirs, float* out,
+                                              intptr_t context);
+GENEFACE_API int geneface_spherical_harmonics_backward(int64_t n, int32_t degree, const float* dirs,
+                                                       const float* grad_out, float* grad_dirs, intptr_t context);
+
+// rays_o, rays_d [N,3], aabb [6] -> nears, fars [N]
+GENEFACE_API int geneface_near_far_from_aabb(int64_t n, const float* rays_o, const float* rays_d, const float* aabb,
+                                             float min_near, float* nears, float* fars, intptr_t context);
+
+// First pass of marching: counts [N] samples of each ray.
+GENEFACE_API int geneface_march_count(int64_t n, const float* rays_o, const float* rays_d, const float* nears,
+                                      const float* fars, const float* jitter, const uint8_t* occupancy,
+                                      const float* aabb, int32_t grid_size, float step, int32_t max_samples,
+                                      int64_t* counts, intptr_t context);
+
+// Second pass: offsets [N+1], the running sum of counts -> t [M].
+GENEFACE_API int geneface_march_fill(int64_t n, const float* rays_o, const float* rays_d, const float* nears,
+                                     const float* fars, const float* jitter, const uint8_t* occupancy,
+                                     const float* aabb, int32_t grid_size, float step, int32_t max_samples,
+                                     const int64_t* offsets, float* t, intptr_t context);
+
+// sigma, t, dt [M], rgb [M,C], offsets [N+1] -> image [N,C], alpha, depth [N]
+GENEFACE_API int geneface_composite(int64_t n, int32_t channels, const float* sigma, const float* rgb, const float* t,
+                                    const float* dt, const int64_t* offsets, float early_stop, float* image,
+                                    float* alpha, float* depth, intptr_t context);
+
+// grad_image [N,C], grad_alpha, grad_depth [N] -> grad_sigma [M], grad_rgb [M,C]; both must come zeroed.
+GENEFACE_API int geneface_composite_backward(int64_t n, int32_t channels, const float* sigma, const float* rgb,
+                                             const float* t, const float* dt, const int64_t* offsets,
+                                             float early_stop, const float* grad_image, const float* grad_alpha,
+                                             const float* grad_depth, float* grad_sigma, float* grad_rgb,
+                                             intptr_t context);
+
+// density [K] -> bits [ceil(K/8)]
+GENEFACE_API int geneface_pack_bits(int64_t k, const float* density, float threshold, uint8_t* bits,
+                                    intptr_t context);
+
+// vertices [V,3], triangles [F,3] -> face [H,W], barycentric [H,W,3], depth [H,W].
+// scratch: null on CPU; on CUDA H*W int64 values.
+GENEFACE_API int geneface_rasterize(const float* vertices, int64_t v, const int32_t* triangles, int64_t f,
+                                    int32_t height, int32_t width, int32_t* face, float* barycentric, float* depth,
+                                    int64_t* scratch, intptr_t context);

@@ -1,0 +1,206 @@
+"""The native kernels (`cuda_ext`), loaded with ctypes: finding, checking and calling the libraries.
+
+`setup.py` puts `geneface_cpu_portable`, `geneface_cpu_avx2`, `geneface_cpu_avx512` and, with nvcc,
+`geneface_cuda` into the folder `_native` beside this file. The widest CPU library that the processor
+can run is used; the environment variable GENEFACE_CPU_KERNELS names another (`portable`, `avx2`,
+`avx512`) or, with `reference`, none.
+"""
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ABI_VERSION = 1  # GENEFACE_ABI_VERSION of cuda_ext/include/geneface_ops.h
+CPU_VARIANTS = ("portable", "avx2", "avx512")  # by geneface_cpu_level()
+FOLDER = Path(__file__).parent / "_native"
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+_I32, _I64, _F32, _PTR, _CONTEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_ssize_t
+
+
+class _Grid(ctypes.Structure):
+    """`geneface_grid` of geneface_ops.h."""
+
+    _fields_ = [
+        ("dims", _I32), ("levels", _I32), ("features", _I32), ("log2_table_size", _I32), ("hashed", _I32),
+        ("offsets", ctypes.POINTER(_I64)), ("resolutions", ctypes.POINTER(_I64)),
+    ]
+
+
+_MARCH = [_I64] + [_PTR] * 7 + [_I32, _F32, _I32, _PTR]
+_SIGNATURES = {
+    "grid_encode": [ctypes.POINTER(_Grid), _I64, _PTR, _PTR, _PTR],
+    "grid_encode_backward": [ctypes.POINTER(_Grid), _I64, _PTR, _PTR, _PTR, _PTR, _PTR, _PTR],
+    "spherical_harmonics": [_I64, _I32, _PTR, _PTR],
+    "spherical_harmonics_backward": [_I64, _I32, _PTR, _PTR, _PTR],
+    "near_far_from_aabb": [_I64, _PTR, _PTR, _PTR, _F32, _PTR, _PTR],
+    "march_count": _MARCH,
+    "march_fill": _MARCH[:-1] + [_PTR, _PTR],
+    "composite": [_I64, _I32] + [_PTR] * 5 + [_F32] + [_PTR] * 3,
+    "composite_backward": [_I64, _I32] + [_PTR] * 5 + [_F32] + [_PTR] * 5,
+    "pack_bits": [_I64, _PTR, _F32, _PTR],
+    "rasterize": [_PTR, _I64, _PTR, _I64, _I32, _I32, _PTR, _PTR, _PTR, _PTR],
+}
+
+
+class NativeLibrary:
+    """One loaded library. `call` runs a kernel on tensors; it neither allocates nor checks them."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where `path` cannot be loaded or is of another interface version."""
+        self.path = path
+        self._library = ctypes.CDLL(str(path))
+        version = self._library.geneface_abi_version()
+        if version != ABI_VERSION:
+            raise OSError(f"{path.name} has interface version {version}, expected {ABI_VERSION}; install again")
+        self._functions = {}
+        for name, arguments in _SIGNATURES.items():
+            function = getattr(self._library, f"geneface_{name}")
+            function.argtypes = arguments + [_CONTEXT]
+            function.restype = ctypes.c_int
+            self._functions[name] = function
+
+    def call(self, name: str, device: torch.device, *arguments) -> None:
+        """Run kernel `name`: tensors go as pointers, None as null, everything else as it is.
+
+        Raises:
+            RuntimeError: where the kernel reports an error (CUDA: its error code).
+        """
+        raw = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                code = self._functions[name](*raw, torch.cuda.current_stream(device).cuda_stream)
+        else:
+            code = self._functions[name](*raw, threads())
+        if code:
+            raise RuntimeError(f"geneface::{name} failed on {device} with error code {code}")
+
+
+@functools.lru_cache(maxsize=64)
+def grid_layout(
+    dims: int, features: int, log2_table_size: int, hashed: bool, offsets: tuple[int, ...], resolutions: tuple[int, ...]
+) -> _Grid:
+    """The C layout of a grid; keeps the arrays that it points to alive."""
+    levels = len(resolutions)
+    return _Grid(
+        dims, levels, features, log2_table_size, int(hashed), (_I64 * (levels + 1))(*offsets), (_I64 * levels)(*resolutions)
+    )
+
+
+_threads: int | None = None
+
+
+def threads() -> int:
+    """Threads of the CPU kernels: as set by `set_threads`, else PyTorch's own number."""
+    return _threads or torch.get_num_threads()
+
+
+def set_threads(count: int | None) -> None:
+    """Set the number of threads of the CPU kernels; None follows `torch.set_num_threads`."""
+    global _threads
+    if count is not None and count < 1:
+        raise ValueError(f"count: must be at least 1, got {count}")
+    _threads = count
+
+
+def library_path(name: str) -> Path:
+    """Where `setup.py` puts library `name` ("cpu_avx2", "cuda", ...)."""
+    return FOLDER / f"geneface_{name}{SUFFIX}"
+
+
+def cpu_variants() -> tuple[str, ...]:
+    """CPU variants that are built and that this processor can run, widest last."""
+    portable = library_path("cpu_portable")
+    if not portable.is_file():
+        return ()
+    level = ctypes.CDLL(str(portable)).geneface_cpu_level()
+    return tuple(v for v in CPU_VARIANTS[: level + 1] if library_path(f"cpu_{v}").is_file())
+
+
+@functools.lru_cache(maxsize=None)
+def cpu_variant(name: str) -> NativeLibrary:
+    """Load one CPU variant. Raises OSError where it is not built or cannot be loaded."""
+    return NativeLibrary(library_path(f"cpu_{name}"))
+
+
+_forced: list[NativeLibrary | None] = []
+
+
+class use_cpu_library:
+    """Context manager: float32 CPU ops run on `library`, or on the reference where it is None (for tests)."""
+
+    def __init__(self, library: NativeLibrary | None) -> None:
+        self._library = library
+
+    def __enter__(self) -> None:
+        _forced.append(self._library)
+
+    def __exit__(self, *_: object) -> None:
+        _forced.pop()
+
+
+def cpu() -> NativeLibrary | None:
+    """The CPU library in use, or None: then the ops are the PyTorch reference (said once)."""
+    return _forced[-1] if _forced else _default_cpu()
+
+
+@functools.lru_cache(maxsize=None)
+def _default_cpu() -> NativeLibrary | None:
+    wanted = os.environ.get("GENEFACE_CPU_KERNELS", "")
+    if wanted == "reference":
+        return None
+    try:
+        usable = cpu_variants()
+        if wanted and wanted not in usable:
+            offered = ", ".join((*usable, "reference"))
+            raise OSError(f"GENEFACE_CPU_KERNELS={wanted} is not usable here; usable: {offered}")
+        if not usable:
+            raise OSError("the native kernels are not built; install a C++17 compiler, then geneface again")
+        return cpu_variant(wanted or usable[-1])
+    except (OSError, AttributeError) as error:
+        warnings.warn(f"geneface runs on its slow PyTorch reference kernels: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+@functools.lru_cache(maxsize=None)
+def cuda() -> NativeLibrary | None:
+    """The CUDA library, or None: then CUDA tensors take the PyTorch reference (said once)."""
+    try:
+        path = library_path("cuda")
+        if not path.is_file():
+            raise OSError("the CUDA kernels are not built; install geneface where nvcc is found")
+        return NativeLibrary(path)
+    except (OSError, AttributeError) as error:
+        warnings.warn(f"geneface runs on its slow PyTorch reference kernels on CUDA: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def library_for(*tensors: Tensor) -> NativeLibrary | None:
+    """The library that serves these tensors, or None for the reference (other dtypes, other devices)."""
+    first = tensors[0]
+    if first.dtype != torch.float32:
+        return None
+    if first.device.type == "cpu":
+        return cpu()
+    return cuda() if first.device.type == "cuda" else None
+
+
+def loaded(device: torch.device) -> NativeLibrary:
+    """The library of a device's custom ops. Raises RuntimeError where there is none."""
+    library = {"cpu": cpu, "cuda": cuda}.get(device.type, lambda: None)()
+    if library is None:
+        raise RuntimeError(f"no native kernels for {device}; call the functions of geneface.ops, which fall back")
+    return library
+
+
+def as_tuple(values: Sequence[int]) -> tuple[int, ...]:
+    """Plain integers, as dictionary keys and ctypes need them."""
+    return tuple(int(v) for v in values)
