@@ -1,0 +1,11 @@
+"""Video and sound in and out, over PyAV (FFmpeg's libraries): any container in, H.264 + AAC mp4 out.
+
+Reading is by time stamp, never by frame count: video of any or variable frame rate becomes a constant
+rate, and sound is laid beside it on the same clock, so that they stay together to the last frame.
+Everything streams; memory does not grow with the length of a video.
+"""
+from .reading import MediaInfo, audio_blocks, probe, read_audio, read_frames
+from .writing import SYNTHETIC_COMMENT, VideoWriter, is_disk_full, write_wav, writing
+
+__all__ = ["MediaInfo", "SYNTHETIC_COMMENT", "VideoWriter", "audio_blocks", "is_disk_full", "probe", "read_audio",
+           "read_frames", "write_wav", "writing"]

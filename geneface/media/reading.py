@@ -1,0 +1,316 @@
+"""Video and sound in: everything by time stamp, nothing by frame count, one frame at a time."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.audio.resampler import AudioResampler
+from av.video.reformatter import Colorspace, Interpolation
+
+from ..errors import UserError
+from ..types import require
+
+# A jump of the audio clock larger than this is a gap in the recording (silence is put in) and not the
+# rounding of time stamps [s].
+_AUDIO_GAP = 0.05
+# FFmpeg leaves colours untagged in much consumer video; players then take HD for BT.709, less for BT.601.
+_HD_HEIGHT = 720
+_UNSPECIFIED_COLORS = 2  # AVCOL_SPC_UNSPECIFIED
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds.
+
+    Attributes:
+        path: the file.
+        duration: length of the video (of the sound where there is no video) [s].
+        width, height: picture as shown, after rotation and pixel aspect [px]; 0 without video.
+        fps: average frame rate; 0 without video.
+        rotation: counterclockwise turn applied on reading [degrees].
+        start: time stamp of the first picture, the zero of every time we speak of [s].
+        still: True for a picture file.
+        audio_rate: [Hz]; 0 without sound.
+        audio_channels: number of channels; 0 without sound.
+        video_codec, audio_codec: names, "" where there is none.
+        pixel_format: as FFmpeg names it.
+    """
+
+    path: Path
+    duration: float
+    width: int
+    height: int
+    fps: float
+    rotation: int
+    start: float
+    still: bool
+    audio_rate: int
+    audio_channels: int
+    video_codec: str
+    audio_codec: str
+    pixel_format: str
+
+    @property
+    def has_video(self) -> bool:
+        return self.width > 0
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_rate > 0
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[av.container.InputContainer]:
+    """The file, open for reading; everything that can be wrong with it becomes a `UserError`."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; name a video or sound file in it")
+        if not path.exists():
+            raise UserError(f"{path}: no such file; check the name")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path}: is empty (0 bytes); copy or record it again")
+    except (OSError, ValueError) as error:  # a link that runs in circles, no right to look, a name with a NUL
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); check the path") from error
+    try:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
+            yield container
+    except av.error.FFmpegError as error:
+        raise UserError(f"{path}: not a readable video or sound file ({error.strerror}); it may be damaged or cut "
+                        "short: copy it again, or convert it to mp4") from error
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first real video stream; cover art in sound files does not count."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            stream.thread_type = "AUTO"
+            return stream
+    return None
+
+
+def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
+    """Decoded frames of `stream`; damaged packets are passed over, as players do."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.InvalidDataError:  # the file is cut short: what came before is good
+            return
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue
+        yield from frames
+
+
+def _display_size(stream: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height with square pixels, before rotation. The longer direction is stretched, none is shrunk."""
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+    width, height = frame.width, frame.height
+    if not Fraction(1, 8) < aspect < 8:  # nonsense in the header
+        return width, height
+    return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+
+
+def _times(frames: Iterator[av.VideoFrame], rate: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames with ever-growing time stamps [s]; a missing stamp is counted on, one that runs back is dropped."""
+    last = None
+    for frame in frames:
+        time = frame.time
+        if time is None:
+            time = 0.0 if last is None else last + 1 / rate
+        if last is not None and time <= last:
+            continue
+        last = time
+        yield time, frame
+
+
+def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """[H,W,3] uint8 RGB, upright, square pixels. `size` is the width and height before rotation."""
+    source = frame.colorspace
+    if source == _UNSPECIFIED_COLORS:
+        source = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
+    picture = frame.reformat(
+        width=size[0], height=size[1], format="rgb24", src_colorspace=source, interpolation=Interpolation.LANCZOS,
+    ).to_ndarray()
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """What `path` holds. The first picture is decoded, so a file that opens but cannot be shown is found out.
+
+    Raises:
+        UserError: missing, empty, a folder, or neither video nor sound that can be read.
+    """
+    path = Path(path)
+    with _opened(path) as container:
+        video, audio = _video_stream(container), next(iter(container.streams.audio), None)
+        if audio is not None and not (audio.codec_context.sample_rate and audio.codec_context.channels):
+            audio = None
+        if video is None and audio is None:
+            raise UserError(f"{path}: holds neither video nor sound; give a video file")
+        duration = (container.duration or 0) / av.time_base
+        width = height = rotation = 0
+        fps = start = 0.0
+        if video is not None:
+            fps = float(video.average_rate or video.guessed_rate or 25)
+            first = next(_times(_decoded(container, video), fps), None)
+            if first is None:
+                raise UserError(f"{path}: no picture of it can be decoded; it is damaged: copy or export it again")
+            start, frame = first
+            width, height = _display_size(video, frame)
+            rotation = round(frame.rotation / 90) * 90 % 360
+            if rotation % 180:
+                width, height = height, width
+            if video.duration:
+                duration = float(video.duration * video.time_base)
+        still = video is not None and (container.format.name.endswith("_pipe") or container.format.name == "image2")
+        info = MediaInfo(
+            path=path, duration=duration, width=width, height=height, fps=fps, rotation=rotation, start=start,
+            still=still, audio_rate=audio.codec_context.sample_rate if audio else 0,
+            audio_channels=audio.codec_context.channels if audio else 0,
+            video_codec=video.codec_context.name if video else "",
+            audio_codec=audio.codec_context.name if audio else "",
+            pixel_format=str(video.codec_context.pix_fmt) if video else "",
+        )
+    if info.duration > 0 or still:
+        return info
+    return MediaInfo(**{**vars(info), "duration": _scan_duration(path)})
+
+
+def _scan_duration(path: Path) -> float:
+    """Length [s] from the packets' time stamps, for files that do not say (browser recordings)."""
+    with _opened(path) as container:
+        stream = _video_stream(container) or container.streams.audio[0]
+        stamps = [p.pts * p.time_base for p in container.demux(stream) if p.pts is not None]
+    return float(max(stamps) - min(stamps)) if stamps else 0.0
+
+
+def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Pictures at a constant rate, upright and with square pixels, one at a time.
+
+    Output frame t covers the time from t/fps to (t+1)/fps after the first picture, and is the source
+    frame shown at the middle of that time: 25 fps in gives every frame once, 30 fps drops every sixth.
+
+    Args:
+        fps: output rate; None gives every source frame as it comes.
+        start, stop: range of output frames to give; `stop` None means to the end.
+
+    Yields:
+        [H,W,3] uint8 RGB.
+
+    Raises:
+        UserError: unreadable, or without video.
+    """
+    require(fps is None or fps > 0, f"fps must be positive, got {fps}")
+    with _opened(path) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            raise UserError(f"{path}: holds no video, only sound; give a video file")
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        size = None
+        count = 0  # index of the next output frame
+        origin, shown = 0.0, None  # `shown` is on screen until the next frame's time
+        for time, frame in _times(_decoded(container, stream), rate):
+            if shown is None:
+                origin, size = time, _display_size(stream, frame)
+            elif fps is None:
+                if count >= start:
+                    yield _to_rgb(shown, size)
+                count += 1
+            else:
+                picture = None
+                while (count + 0.5) / fps < time - origin and (stop is None or count < stop):
+                    if count >= start:
+                        picture = _to_rgb(shown, size) if picture is None else picture.copy()
+                        yield picture
+                    count += 1
+            shown, last = frame, time
+            if stop is not None and count >= stop:
+                return
+        if shown is None:
+            raise UserError(f"{path}: no picture of it can be decoded; it is damaged: copy or export it again")
+        length = float(shown.duration * shown.time_base) if shown.duration and shown.time_base else 1 / rate
+        picture = None
+        while (stop is None or count < stop) and (
+                (fps is None and picture is None) or (fps is not None and (count + 0.5) / fps < last + length - origin)):
+            if count >= start:
+                yield _to_rgb(shown, size)
+            picture = shown
+            count += 1
+
+
+def audio_blocks(path: str | Path, rate: int, layout: str) -> Iterator[np.ndarray]:
+    """Sound as blocks [channels,n] float32 at `rate`, zero at the first picture's time (at the first sample
+    where there is no video); gaps of the recording's clock are filled with silence, overlaps dropped."""
+    info = probe(path)
+    if not info.has_audio:
+        raise UserError(f"{path}: has no sound; record it with a microphone, or add the sound track and try again")
+    channels = 1 if layout == "mono" else 2
+    origin = info.start if info.has_video and not info.still else None
+    done = 0  # samples given so far
+    skip = 0  # samples still to drop
+
+    def trimmed(frames) -> Iterator[np.ndarray]:
+        nonlocal done, skip
+        for frame in frames:
+            block = frame.to_ndarray().reshape(channels, -1)
+            drop = min(skip, block.shape[1])
+            skip -= drop
+            if block.shape[1] > drop:
+                done += block.shape[1] - drop
+                yield block[:, drop:].astype(np.float32, copy=False)
+
+    with _opened(path) as container:
+        stream = container.streams.audio[0]
+        stream.thread_type = "AUTO"
+        resampler = None
+        expected = None  # time at which the next source frame should begin [s]
+        for frame in _decoded(container, stream):
+            time = frame.time if frame.time is not None else expected if expected is not None else (origin or 0.0)
+            if origin is None:
+                origin = time
+            if expected is None or abs(time - expected) > _AUDIO_GAP:
+                if resampler is not None:
+                    yield from trimmed(resampler.resample(None))
+                resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
+                behind = round((time - origin) * rate) - (done - skip)
+                if behind > 0:
+                    done += behind
+                    yield np.zeros((channels, behind), np.float32)
+                else:
+                    skip = -behind
+            expected = time + frame.samples / frame.sample_rate
+            frame.pts = None  # the resampler would stretch for stamps that we have already dealt with
+            yield from trimmed(resampler.resample(frame))
+        if resampler is not None:
+            yield from trimmed(resampler.resample(None))
+
+
+def read_audio(path: str | Path, rate: int = 16000) -> np.ndarray:
+    """Sound of a video or sound file, mixed down to one channel.
+
+    Sample n belongs to the time n/rate after the video's first picture (after the first sample where
+    there is no video), whatever offsets the container declares.
+
+    Returns:
+        [N] float32 in [-1,1].
+
+    Raises:
+        UserError: unreadable or without sound.
+    """
+    require(rate > 0, f"rate must be positive, got {rate}")
+    blocks = [block[0] for block in audio_blocks(path, rate, "mono")]
+    audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not len(audio):
+        raise UserError(f"{path}: its sound cannot be decoded or is empty; export it again, as wav or mp4")
+    return np.clip(np.nan_to_num(audio), -1, 1)
