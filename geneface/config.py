@@ -27,11 +27,28 @@ class PrepareConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Prepared person to avatar."""
+    """Prepared person to avatar. Learning rates and schedules follow the share of the budget used:
+    time or steps, whichever is further on."""
 
     minutes: float = 60.0  # time limit of the whole fit, evaluation not counted
-    steps: int = 30000
-    rays: int = 4096  # rays per step
+    steps: int = 60000  # most optimisation steps
+    rays: int = 6144  # most rays per step
+    samples: int = 24576  # samples per step aimed at: fewer rays while rays are long
+    frames_per_step: int = 6  # training frames that a step's rays come from
+    levels: int = 16  # levels of the 3D and the torso grid
+    log2_table_size: int = 16  # rows per level, as a power of two
+    hidden: int = 64  # width of the networks
+    grid_size: int = 128  # occupancy cells per axis
+    step_mm: float = 3.0  # sample distance in head space at the end of the fit
+    lr_grid: float = 1e-2  # learning rate of grids
+    lr_net: float = 2e-3  # learning rate of networks and appearance codes
+    lr_decay: float = 0.03  # learning rates end at this share
+    condition_noise: float = 0.05  # noise on the standardised driving landmarks
+    ema: float = 0.995  # decay per step of the weight average that is kept
+    amp: bool = True  # networks in bfloat16
+    threads: int = 0  # CPU threads, 0 for all cores
+    cache_mb: float = 4000.0  # memory for frames; beyond it they are decoded again and again
+    checkpoint_minutes: float = 2.0
     seed: int = 0
 
 
@@ -39,7 +56,26 @@ class FitConfig:
 class MotionConfig:
     """Talking clips to motion model, and motion model to motion."""
 
-    steps: int = 20000
+    # train-motion
+    steps: int = 12000
+    batch: int = 24  # clips per step
+    learning_rate: float = 1e-3  # peak; warmed up over 200 steps, cosine to 2 % of it
+    kl_weight: float = 0.02  # of the latent's single-sample KL divergence per frame and channel, annealed
+    prior_weight: float = 1.0  # of the reconstruction from the prior's mode (the deterministic prediction)
+    velocity_weight: float = 3.0  # of the squared error of frame differences
+    held_out_every: int = 10  # one clip of so many is never trained on
+    renderings: int = 6  # versions of the corpus' audio: as recorded, joined, and altered
+    checkpoint_minutes: float = 5.0  # between checkpoints
+    # speak
+    model: str = ""  # motion model file; empty: the one shipped with the package
+    temperature: float = 0.0  # standard deviation of the prior's noise; 0: the most likely motion
+    amplitude: float = 1.0  # scale of the mouth's motion about its rest
+    silence_gate: float = 1.0  # how far the mouth is brought to rest in silence: 0 not, 1 all the way
+    lle_neighbours: int = 10  # frames of the person that one generated frame is rebuilt from
+    lle_strength: float = 0.5  # share of the rebuilt frame: 0 generic motion, 1 the person's own
+    clamp_quantile: float = 0.03  # weights stay between this quantile of the person's and its complement
+    blinks_per_minute: float = 17.0  # 0: no blinks
+    gaze_degrees: float = 1.5  # standard deviation of small eye movements; 0: a fixed gaze
     seed: int = 0
 
 
@@ -48,6 +84,9 @@ class RenderConfig:
     """Avatar and motion to video."""
 
     quality: int = 18  # x264 constant rate factor, lower is better
+    size: int = 0  # longer side of the video [px], 0 for the size that the avatar was fitted at
+    step_mm: float = 0.0  # sample distance in head space, 0 for the avatar's own
+    start: int = 0  # frame of the training video whose head pose comes first
 
 
 def override(config: T, values: dict[str, Any], where: str) -> T:

@@ -1,0 +1,227 @@
+"""A prepared person to an avatar."""
+from __future__ import annotations
+
+import platform
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import ops
+from ..config import FitConfig
+from ..nerf.pack import pack_portrait
+from ..nerf.render import AvatarRenderer
+from ..progress import say
+from ..types import Avatar, CameraTrack, MotionSequence, PreparedPerson
+from .checkpoint import load_checkpoint, save_checkpoint
+from .monitor import Monitor, peak_memory_mb
+from .sampler import FrameStore, RaySampler
+from .setup import build_portrait, focus_boxes, training_frames
+from .trainer import MAX_ROLLBACKS, NotFinite, Trainer
+
+LOG_EVERY = 50
+REFERENCES = 2000  # most training landmarks kept for projecting generated motion
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What `fit` did.
+
+    Attributes:
+        avatar: the file written.
+        minutes: optimisation time, earlier runs of a resumed fit included.
+        steps: optimisation steps.
+        size_mb: of the file.
+        peak_memory_mb: largest memory of the process so far, None where the system does not tell.
+        strip: [H,W,3] uint8: held-out frames above, what the avatar makes of them below.
+    """
+
+    avatar: Path
+    minutes: float
+    steps: int
+    size_mb: float
+    peak_memory_mb: float | None
+    strip: np.ndarray
+
+
+def work_folder(out: str | Path) -> Path:
+    """Where a fit to `out` keeps its checkpoint and logs."""
+    out = Path(out)
+    return out.with_name(out.stem + ".fit")
+
+
+def fit(
+    person: PreparedPerson, out: str | Path, config: FitConfig = FitConfig(), resume: bool = False,
+    motion: MotionSequence | None = None,
+) -> FitResult:
+    """Fit an avatar to a prepared person and write it to `out`.
+
+    Stops at `config.minutes` or `config.steps`, whichever comes first; the schedules follow that budget.
+    A checkpoint is kept beside `out`, written every few minutes and on Ctrl-C.
+
+    Args:
+        resume: go on from the checkpoint, if there is one.
+        motion: driving landmarks of every frame of the person; None to take the tracked ones.
+
+    Raises:
+        UserError: too few usable frames, empty masks, or a checkpoint that does not fit.
+        NotFinite: the optimisation broke down repeatedly.
+        KeyboardInterrupt: after the checkpoint has been written.
+    """
+    out, folder = Path(out), work_folder(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.safetensors"
+    threads = config.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    ops.set_threads(threads)
+    torch.manual_seed(config.seed)
+
+    face_points = None
+    if motion is None:
+        motion, face_points = _tracked(person)
+    frames = training_frames(person)
+    store = FrameStore(person, frames, config.cache_mb, threads)
+    portrait = build_portrait(person, motion, frames, store, config, face_points)
+    sampler = RaySampler(store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step)
+    trainer = Trainer(
+        portrait, sampler, torch.from_numpy(motion.landmarks[frames]).float(),
+        torch.from_numpy(person.camera.head_to_camera[frames]).float(),
+        torch.from_numpy(person.camera.intrinsics).float(), config,
+    )
+    if resume and checkpoint.is_file():
+        _load(trainer, checkpoint)
+        say(f"going on from step {trainer.step_count}")
+
+    def pack() -> Avatar:
+        return _pack(trainer, person, motion, frames)
+
+    with Monitor(folder / "log", "fitting") as monitor:
+        _save(trainer, checkpoint)
+        try:
+            _optimise(trainer, checkpoint, monitor, lambda: held_out_strip(pack(), person, motion))
+        except KeyboardInterrupt:
+            _save(trainer, checkpoint)
+            say(f"stopped at step {trainer.step_count}; the same command with --resume goes on from here")
+            raise
+        _save(trainer, checkpoint)
+        avatar = pack()
+        avatar.save(out)
+        strip = held_out_strip(avatar, person, motion)
+        monitor.picture("held_out", strip, trainer.step_count)
+    return FitResult(
+        avatar=out, minutes=trainer.seconds / 60, steps=trainer.step_count, size_mb=out.stat().st_size / 1e6,
+        peak_memory_mb=peak_memory_mb(), strip=strip,
+    )
+
+
+def _tracked(person: PreparedPerson) -> tuple[MotionSequence, np.ndarray]:
+    """Driving landmarks of every frame, and the person's own mean landmarks [478,3] in head space."""
+    from ..face.basis import load_basis
+    from ..face.motion import tracked_motion
+
+    motion = tracked_motion(person.face, person.camera, None, f"tracked: {person.manifest.get('source', person.path)}")
+    mean = person.face.expression[person.face.valid].mean(0, keepdims=True)
+    points = np.asarray(load_basis().landmarks478(person.face.identity, mean))[0]
+    return motion, points
+
+
+def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> None:
+    """Steps until the budget is used; rolls back to the last checkpoint when numbers break down."""
+    config = trainer.config
+    recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)
+    next_save = trainer.seconds + 60 * config.checkpoint_minutes
+    first, began = trainer.step_count, trainer.seconds
+    rollbacks = 0
+    while trainer.progress < 1:
+        try:
+            recent.append(trainer.step())
+        except NotFinite as error:
+            rollbacks += 1
+            if rollbacks > MAX_ROLLBACKS:
+                raise
+            say(f"{error}; back to the last checkpoint, at half the learning rate")
+            _load(trainer, checkpoint)
+            trainer.learning_rate_scale *= 0.5
+            recent.clear()
+            continue
+        if trainer.step_count % LOG_EVERY == 0 and recent:
+            terms = {f"loss/{name}": float(np.mean([r[name] for r in recent])) for name in recent[0]}
+            psnr = -10 * np.log10(max(terms["loss/colour"], 1e-10))
+            speed = (trainer.step_count - first) / max(trainer.seconds - began, 1e-9)
+            monitor.progress(trainer.progress, trainer.step_count, speed, psnr)
+            state = {
+                "rays/psnr": psnr, "rays/samples_per_ray": trainer.samples_per_ray, "steps_per_second": speed,
+                "occupancy": trainer.portrait.occupancy.share(),
+                "learning_rate": trainer.optimisers["head"].param_groups[0]["lr"],
+            }
+            monitor.scalars(terms | state, trainer.step_count)
+        if trainer.seconds >= next_save:
+            next_save = trainer.seconds + 60 * config.checkpoint_minutes
+            _save(trainer, checkpoint)
+            monitor.picture("held_out", strip(), trainer.step_count)
+
+
+def _save(trainer: Trainer, path: Path) -> None:
+    header = {
+        "step": trainer.step_count, "seconds": trainer.seconds, "sampler": trainer.sampler.state(),
+        "config": asdict(trainer.config),
+    }
+    save_checkpoint(path, trainer.portrait, trainer.average, trainer.optimisers, header)
+
+
+def _load(trainer: Trainer, path: Path) -> None:
+    header = load_checkpoint(path, trainer.portrait, trainer.average, trainer.optimisers)
+    trainer.step_count, trainer.seconds = int(header["step"]), float(header["seconds"])
+    trainer.sampler.restore(header["sampler"])
+
+
+def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, frames: list[int]) -> Avatar:
+    with trainer.averaged() as portrait:
+        field, tensors = pack_portrait(portrait, trainer.config.step_mm / 1000)
+    kept = np.unique(np.linspace(0, len(frames) - 1, min(REFERENCES, len(frames))).astype(int))
+    reference = np.array(frames)[kept]
+    camera = person.camera
+    train = list(person.train_frames)
+    return Avatar(
+        field=field, tensors=tensors, identity=person.face.identity.astype(np.float32),
+        motion_reference=motion.landmarks[reference].astype(np.float32),
+        expression_reference=motion.expression[reference].astype(np.float32),
+        camera=CameraTrack(
+            intrinsics=camera.intrinsics, head_to_camera=camera.head_to_camera[train], width=camera.width,
+            height=camera.height, fps=camera.fps,
+        ),
+        background=person.background, consent=_consent(person),
+        info={
+            "source": str(person.manifest.get("source", "")), "steps": trainer.step_count,
+            "minutes": round(trainer.seconds / 60, 2), "version": _version(), "config": asdict(trainer.config),
+            "machine": platform.machine(), "kernels": ops.backend(),
+        },
+    )
+
+
+def _consent(person: PreparedPerson) -> dict:
+    recorded = person.manifest.get("consent")
+    return dict(recorded) if isinstance(recorded, dict) else {"text": recorded or ""}
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("geneface")
+    except PackageNotFoundError:  # run from a source tree
+        return "source"
+
+
+def held_out_strip(avatar: Avatar, person: PreparedPerson, motion: MotionSequence, count: int = 5) -> np.ndarray:
+    """[2H,count*W,3] uint8: held-out frames above, the avatar driven by their tracked motion below."""
+    renderer = AvatarRenderer(avatar)
+    frames = list(person.held_out_frames) or list(person.train_frames)
+    chosen = [frames[int(i)] for i in np.linspace(0, len(frames) - 1, count)]
+    columns = [
+        np.concatenate([person.frame(i), renderer.frame(motion.landmarks[i], person.camera.head_to_camera[i])])
+        for i in chosen
+    ]
+    return np.concatenate(columns, axis=1)

@@ -1,0 +1,72 @@
+"""What a fit minimises."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of `photo_losses` at some moment of a fit."""
+
+    colour: float = 1.0
+    head_mask: float = 0.1
+    torso_mask: float = 0.1
+    hidden_torso: float = 0.05
+    entropy: float = 1e-3
+    ambient: float = 1e-2
+    shift: float = 1e-2
+    codes: float = 1e-4
+
+
+def robust_colour(rendered: Tensor, truth: Tensor, delta: float = 0.1) -> Tensor:
+    """[N] Huber colour error, scaled so that small errors cost their square (like MSE)."""
+    return 2 * F.huber_loss(rendered, truth, delta=delta, reduction="none").mean(-1)
+
+
+def opacity_entropy(alpha: Tensor) -> Tensor:
+    """[N] binary entropy of opacities: a pixel is head or it is not (RAD-NeRF)."""
+    alpha = alpha.clamp(1e-4, 1 - 1e-4)
+    return -(alpha * alpha.log2() + (1 - alpha) * (1 - alpha).log2())
+
+
+def mean_where(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of values [N] weighted by [N]; zero where all weights are."""
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def portrait_losses(
+    rendered: Tensor, head_alpha: Tensor, ambient: Tensor, torso_rgb: Tensor, torso_alpha: Tensor, shift: Tensor,
+    evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
+) -> dict[str, Tensor]:
+    """Terms of the loss of one batch of rays, already weighted; their sum is minimised.
+
+    Args:
+        rendered: [N,3] composited colours.
+        head_alpha: [N] head opacity.
+        ambient: [N] ambient magnitude composited along each ray.
+        torso_rgb [N,3], torso_alpha [N], shift [N,2]: the torso field (zero where not evaluated).
+        evaluated: [N] bool, rays for which the torso was evaluated.
+        codes: appearance codes of the batch's frames.
+        batch: the `RayBatch`.
+    """
+    # The plate stands for a background that may have moved: there only the opacities are judged.
+    person = 1 - batch.background
+    terms = {
+        "colour": weights.colour * mean_where(robust_colour(rendered, batch.rgb), person),
+        "head_mask": weights.head_mask * F.mse_loss(head_alpha, batch.head),
+        "entropy": weights.entropy * opacity_entropy(head_alpha).mean(),
+        "ambient": weights.ambient * mean_where(ambient, (~batch.on_face).float()),
+        "codes": weights.codes * codes.square().sum(-1).mean(),
+    }
+    seen = (1 - batch.head) * evaluated
+    truth = batch.torso / (batch.torso + batch.background).clamp(min=1e-3)
+    terms["torso_mask"] = weights.torso_mask * mean_where((torso_alpha - truth).square(), seen)
+    hidden = (batch.hidden_torso & evaluated).float()
+    error = (torso_alpha - 1).square() + robust_colour(torso_rgb, batch.hidden_rgb)
+    terms["hidden_torso"] = weights.hidden_torso * mean_where(error, hidden)
+    terms["shift"] = weights.shift * mean_where(shift.square().sum(-1), evaluated.float())
+    return terms

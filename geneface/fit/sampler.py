@@ -1,0 +1,186 @@
+"""Training rays of a prepared person: which pixels of which frames, and what they should show."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..progress import track
+from ..types import PreparedPerson
+
+# Shares of rays: over the whole frame, the head's box, the mouth, the eyes.
+SHARES = {"frame": 0.25, "head": 0.40, "mouth": 0.20, "eyes": 0.15}
+# How far the torso's picture is continued upwards behind the head, as a share of the image height, and
+# how much each step darkens it (AD-NeRF extends necks likewise): no gap opens when the chin rises.
+EXTENSION = 0.08
+EXTENSION_DARKENING_AT_512 = 0.98
+
+
+class FrameStore:
+    """Frames and masks of a person as uint8, in memory where they fit, else decoded on demand."""
+
+    def __init__(self, person: PreparedPerson, frames: Sequence[int], cache_mb: float, threads: int = 2) -> None:
+        """Args: frames: frame numbers; positions in this list index the store. cache_mb: memory to use."""
+        self._person, self._frames = person, list(frames)
+        width, height = person.size
+        self._picture: np.ndarray | None = None
+        if len(self._frames) * width * height * 6 <= cache_mb * 1e6:
+            self._picture = np.empty((len(self._frames), height, width, 6), np.uint8)
+
+            def read(slot: int) -> None:
+                self._picture[slot] = self._decode(slot)
+
+            with ThreadPoolExecutor(threads) as pool:
+                list(track(pool.map(read, range(len(self._frames))), "reading frames", len(self._frames)))
+        else:
+            self._read = lru_cache(maxsize=64)(self._decode)
+
+    def _decode(self, slot: int) -> np.ndarray:
+        index = self._frames[slot]
+        return np.concatenate([self._person.frame(index), self._person.mask(index)], axis=-1)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def picture(self, slot: int) -> np.ndarray:
+        """[H,W,6] uint8: RGB, then head, torso and background masks."""
+        return self._picture[slot] if self._picture is not None else self._read(slot)
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """Rays of a few training frames.
+
+    Attributes:
+        frames: [F] positions of the frames in the training set.
+        slot: [N] which of them each ray belongs to.
+        pixels: [N,2] image positions [px].
+        rgb: [N,3] in [0,1], what the video shows.
+        head, torso, background: [N] masks in [0,1].
+        plate: [N,3] background plate.
+        on_face: [N] bool, inside the box of the face's landmarks.
+        hidden_torso: [N] bool, head pixels just above the torso: the torso is taken to go on there.
+        hidden_rgb: [N,3] the colour it is given there.
+    """
+
+    frames: Tensor
+    slot: Tensor
+    pixels: Tensor
+    rgb: Tensor
+    head: Tensor
+    torso: Tensor
+    background: Tensor
+    plate: Tensor
+    on_face: Tensor
+    hidden_torso: Tensor
+    hidden_rgb: Tensor
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+class RaySampler:
+    """Draws `RayBatch`es: a few frames at a time, more rays where people look (mouth and eyes)."""
+
+    def __init__(
+        self, store: FrameStore, boxes: dict[str, np.ndarray], plate: np.ndarray, seed: int, frames_per_batch: int
+    ) -> None:
+        """
+        Args:
+            boxes: "head", "mouth", "eyes", "face" -> [T,4] left, top, right, bottom of each frame [px].
+            plate: [H,W,3] uint8 background.
+            seed: of the order of frames and pixels.
+        """
+        self._store, self._plate = store, plate
+        self._height, self._width = plate.shape[:2]
+        limit = np.array([self._width, self._height] * 2)
+        clipped = {name: np.clip(box, 0, limit) for name, box in boxes.items()}
+        clipped["frame"] = np.tile([0, 0, self._width, self._height], (len(store), 1)).astype(float)
+        for box in clipped.values():  # at least one pixel
+            box[:, :2] = np.minimum(box[:, :2], limit[:2] - 1)
+            box[:, 2:] = np.maximum(box[:, 2:], box[:, :2] + 1)
+        self._boxes = clipped
+        self._random = np.random.default_rng(seed)
+        self._frames_per_batch = min(frames_per_batch, len(store))
+        self._order = np.empty(0, int)
+
+    def state(self) -> dict:
+        """JSON state of the random generator, for checkpoints."""
+        return {"generator": self._random.bit_generator.state, "order": self._order.tolist()}
+
+    def restore(self, state: dict) -> None:
+        self._random.bit_generator.state = state["generator"]
+        self._order = np.array(state["order"], int)
+
+    def next(self, rays: int) -> RayBatch:
+        """Draw about `rays` rays."""
+        if len(self._order) < self._frames_per_batch:
+            self._order = self._random.permutation(len(self._store))
+        frames, self._order = np.split(self._order, [self._frames_per_batch])
+        parts = [self._draw(slot, int(frame), rays // len(frames)) for slot, frame in enumerate(frames)]
+        columns = [np.concatenate(column) for column in zip(*parts)]
+        slot, xy, picture, on_face, hidden, hidden_rgb = columns
+        picture = torch.from_numpy(picture).float() / 255
+        x, y = xy.T
+        return RayBatch(
+            frames=torch.from_numpy(frames), slot=torch.from_numpy(slot), pixels=torch.from_numpy(xy).float() + 0.5,
+            rgb=picture[:, :3], head=picture[:, 3], torso=picture[:, 4], background=picture[:, 5],
+            plate=torch.from_numpy(self._plate[y, x]).float() / 255, on_face=torch.from_numpy(on_face),
+            hidden_torso=torch.from_numpy(hidden), hidden_rgb=torch.from_numpy(hidden_rgb).float() / 255,
+        )
+
+    def _draw(self, slot: int, frame: int, rays: int) -> tuple[np.ndarray, ...]:
+        picture = self._store.picture(frame)
+        points = []
+        for name, share in SHARES.items():
+            low, high = np.split(self._boxes[name][frame], 2)
+            points.append(low + self._random.random((max(1, round(share * rays)), 2)) * (high - low))
+        xy = np.minimum(np.concatenate(points).astype(np.int64), [self._width - 1, self._height - 1])
+        x, y = xy.T
+        values = picture[y, x]
+        left, top, right, bottom = self._boxes["face"][frame]
+        on_face = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        hidden, rgb = self._continue_torso(picture, x, y, values)
+        return np.full(len(xy), slot, np.int64), xy, values, on_face, hidden, rgb
+
+    def _continue_torso(self, picture, x, y, values) -> tuple[np.ndarray, np.ndarray]:
+        """Which head pixels lie close above visible torso, and the torso colour given to them."""
+        reach = max(1, round(EXTENSION * self._height))
+        below = np.minimum(y[:, None] + np.arange(1, reach + 1), self._height - 1)
+        torso = picture[below, x[:, None], 4] > 230
+        first = torso.argmax(1)
+        hidden = (values[:, 3] > 200) & torso[np.arange(len(x)), first]
+        # A pixel further inside the torso is free of the chin's soft edge and shadow.
+        source = np.minimum(below[np.arange(len(x)), first] + max(1, reach // 8), self._height - 1)
+        darkening = EXTENSION_DARKENING_AT_512 ** ((first + 1) * 512 / self._height)
+        return hidden, picture[source, x, :3] * darkening[:, None]
+
+
+def landmark_boxes(landmarks: np.ndarray, indices: Sequence[int], margin: float) -> np.ndarray:
+    """[T,4] boxes (left, top, right, bottom) around landmarks [T,478,2], grown by `margin` of their size."""
+    points = landmarks[:, list(indices)]
+    low, high = points.min(1), points.max(1)
+    grow = (high - low).max(1, keepdims=True) * margin
+    return np.concatenate([low - grow, high + grow], axis=1)
+
+
+def mask_boxes(store: FrameStore, channel: int, margin: float, every: int = 10) -> np.ndarray:
+    """[T,4] boxes of a mask, measured on every tenth frame and interpolated between them."""
+    slots = list(range(0, len(store), every)) + ([len(store) - 1] if (len(store) - 1) % every else [])
+    boxes = []
+    for slot in slots:
+        mask = store.picture(slot)[..., channel] > 127
+        ys, xs = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+        if len(ys):
+            box = np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1], float)
+            grow = margin * (box[2:] - box[:2]).max()
+            boxes.append(box + np.array([-grow, -grow, grow, grow]))
+        else:
+            boxes.append(np.array([0, 0, mask.shape[1], mask.shape[0]], float))
+    columns = np.array(boxes).T
+    return np.stack([np.interp(np.arange(len(store)), slots, column) for column in columns], axis=1)

@@ -1,0 +1,116 @@
+"""What a fit needs before its first step: boxes, statistics, and a carved, untrained portrait."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import FitConfig
+from ..errors import UserError
+from ..face.landmarks import BROWS, EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS
+from ..nerf.condition import LEAST_DEVIATION_IMAGE, LEAST_DEVIATION_M
+from ..nerf.head import HeadSpec
+from ..nerf.occupancy import DepthBand
+from ..nerf.portrait import Portrait
+from ..nerf.torso import TorsoSpec, pose_values
+from ..types import MotionSequence, PreparedPerson
+from .sampler import FrameStore, landmark_boxes, mask_boxes
+
+CARVE_VIEWS = 80
+BEHIND_FACE_M = 0.12  # room behind the deepest landmark (before the ears) for ears and hair
+BEFORE_FACE_M = 0.03
+
+
+def training_frames(person: PreparedPerson) -> list[int]:
+    """Training frames in which a face was tracked."""
+    valid = person.face.valid
+    frames = [index for index in person.train_frames if valid[index]]
+    if len(frames) < 10:
+        raise UserError(
+            f"{person.path}: a face was tracked in {len(frames)} training frames, at least 10 are needed; "
+            "film the face longer and from the front"
+        )
+    return frames
+
+
+def focus_boxes(person: PreparedPerson, frames: list[int], store: FrameStore) -> dict[str, np.ndarray]:
+    """Boxes that `RaySampler` draws from, [T,4] each [px]."""
+    landmarks = person.face.landmarks[frames].astype(float)
+    return {
+        "head": mask_boxes(store, 3, 0.04),
+        "mouth": landmark_boxes(landmarks, LIPS, 0.25),
+        "eyes": landmark_boxes(landmarks, [*EYE_LEFT, *EYE_RIGHT, *BROWS], 0.1),
+        "face": landmark_boxes(landmarks, FACE_OVAL, 0.05),
+    }
+
+
+def head_box(store: FrameStore, poses: Tensor, intrinsics: Tensor, landmarks: Tensor) -> Tensor:
+    """[6] box of head space [m] that holds the head in all training frames.
+
+    Sideways and in height from the head masks, carried back to the depth of the head's origin; in
+    depth from the landmarks.
+    """
+    slots = np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int)
+    low, high = [], []
+    for slot in np.unique(slots):
+        ys, xs = np.nonzero(store.picture(int(slot))[..., 3] > 127)
+        if not len(xs):
+            continue
+        corners = torch.tensor([[a, b, 1.0] for a in (xs.min(), xs.max() + 1) for b in (ys.min(), ys.max() + 1)])
+        pose = poses[slot]
+        camera = corners @ torch.linalg.inv(intrinsics).T * pose[2, 3]
+        head = (camera - pose[:3, 3]) @ pose[:3, :3]
+        low.append(head[:, :2].amin(0))
+        high.append(head[:, :2].amax(0))
+    if not low:
+        raise UserError("the head masks are empty; run geneface prepare again and look at its report")
+    # Extremes of single frames are mask errors more often than hair.
+    low, high = torch.stack(low).quantile(0.02, 0), torch.stack(high).quantile(0.98, 0)
+    depth = landmarks[..., 2]
+    margin = 0.03 * (high - low)
+    return torch.cat([
+        low - margin, (depth.min() - BEFORE_FACE_M)[None], high + margin, (depth.max() + BEHIND_FACE_M)[None],
+    ])
+
+
+def build_portrait(
+    person: PreparedPerson, motion: MotionSequence, frames: list[int], store: FrameStore, config: FitConfig,
+    face_points: np.ndarray | None,
+) -> Portrait:
+    """An untrained portrait with box, occupancy, torso region and statistics of the training frames.
+
+    Args:
+        motion: driving landmarks of all frames of the person.
+        face_points: [P,3] the person's own landmarks in head space [m], for the depth band; None if unknown.
+    """
+    width, height = person.size
+    side = max(width, height)
+    intrinsics = torch.from_numpy(person.camera.intrinsics).float()
+    poses = torch.from_numpy(person.camera.head_to_camera[frames]).float()
+    landmarks = torch.from_numpy(motion.landmarks[frames]).float()
+    # Two grid cells a pixel suffice: the head covers about half of the image.
+    finest = int(np.clip(side * 2, 128, 2048))
+    head = HeadSpec(
+        levels=config.levels, max_resolution=finest, log2_table_size=config.log2_table_size, hidden=config.hidden
+    )
+    torso = TorsoSpec(
+        levels=config.levels, max_resolution=int(np.clip(side, 128, 2048)), log2_table_size=config.log2_table_size,
+        hidden=config.hidden,
+    )
+    portrait = Portrait(head, torso, len(frames), config.grid_size, width, height)
+    portrait.head.aabb.copy_(head_box(store, poses, intrinsics, landmarks))
+    portrait.head.encoder.standardise.set(landmarks.flatten(1), LEAST_DEVIATION_M)
+    portrait.torso.encoder.standardise.set(pose_values(landmarks, poses, intrinsics, side), LEAST_DEVIATION_IMAGE)
+
+    views = np.unique(np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int))
+    masks = ((poses[slot], torch.from_numpy(store.picture(int(slot))[..., 3].astype(np.float32) / 255)) for slot in views)
+    band = DepthBand(face_points) if face_points is not None else None
+    portrait.occupancy.carve(portrait.head.aabb, intrinsics, masks, face_front=band)
+
+    seen = np.zeros((height, width), bool)
+    for slot in range(0, len(store), 5):
+        seen |= store.picture(slot)[..., 4] > 25
+    margin = max(2, round(0.08 * side))
+    grown = torch.nn.functional.max_pool2d(torch.from_numpy(seen)[None, None].float(), 2 * margin + 1, 1, margin)
+    portrait.torso_region.copy_(grown[0, 0] > 0)
+    return portrait

@@ -1,0 +1,234 @@
+"""Optimisation of a portrait: one step, its schedules, and its guard against numbers that are not."""
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from .. import ops
+from ..config import FitConfig
+from ..nerf.cameras import camera_rays, invert_rigid
+from ..nerf.layers import one_hot
+from ..nerf.portrait import HeadSamples, Portrait, over
+from ..nerf.torso import pose_values
+from .losses import LossWeights, portrait_losses
+from .sampler import RayBatch, RaySampler
+
+MAX_SAMPLES = 64
+COARSE = 2.5  # samples start this many times as far apart as they end
+COARSE_UNTIL = 0.15  # share of the fit
+MASK_EARLY = 10.0  # the head mask weighs this many times as much at the start
+MASK_EARLY_UNTIL = 0.1
+OCCUPANCY_EVERY = 16
+OCCUPANCY_START = 256  # first step that may empty cells
+OCCUPANCY_HALF_LIFE = 1500.0  # steps after which a cell that went dark is half forgotten
+OCCUPANCY_THRESHOLD = 0.01  # share of a ray's light
+EMA_EVERY = 8
+WARM_UP = 100
+LEAST_RAYS = 768
+MAX_ROLLBACKS = 3
+
+
+class NotFinite(ArithmeticError):
+    """A loss or gradient that is NaN or infinite; the message names the tensor and the frames."""
+
+
+class Trainer:
+    """Fits a portrait's parameters to a person's training frames.
+
+    Attributes:
+        portrait: being fitted.
+        average: name -> exponential moving average of its parameters: what is kept.
+        optimisers: "head" and "torso", Adam each.
+        step_count, seconds: done so far, earlier runs included.
+    """
+
+    def __init__(
+        self, portrait: Portrait, sampler: RaySampler, landmarks: Tensor, poses: Tensor, intrinsics: Tensor,
+        config: FitConfig,
+    ) -> None:
+        """
+        Args:
+            landmarks: [T,68,3] canonical landmarks of the training frames [m].
+            poses: [T,4,4] head-to-camera transforms of the same.
+            intrinsics: [3,3] [px].
+        """
+        self.portrait, self.sampler, self.config = portrait, sampler, config
+        height, width = portrait.torso_region.shape
+        self._side = max(width, height)
+        self._landmarks, self._intrinsics = landmarks, intrinsics
+        self._cam_to_world = invert_rigid(poses)
+        self._pose_values = pose_values(landmarks, poses, intrinsics, self._side)
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
+        self.optimisers = {
+            "head": self._adam([*portrait.head.named_parameters(), ("codes", portrait.head_codes)]),
+            "torso": self._adam([*portrait.torso.named_parameters(), ("codes", portrait.torso_codes)]),
+        }
+        self.step_count, self.seconds = 0, 0.0
+        self.learning_rate_scale = 1.0
+        self._rays = LEAST_RAYS
+        self.samples_per_ray = 0.0
+
+    def _adam(self, parameters: list[tuple[str, nn.Parameter]]) -> torch.optim.Adam:
+        grids = [value for name, value in parameters if name.endswith("table")]
+        nets = [value for name, value in parameters if not name.endswith("table")]
+        groups = [{"params": grids, "base_lr": self.config.lr_grid}, {"params": nets, "base_lr": self.config.lr_net}]
+        # instant-NGP's epsilon: rarely touched cells take full steps when they are.
+        return torch.optim.Adam(groups, lr=1e-3, betas=(0.9, 0.99), eps=1e-15, fused=True)
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget used: time or steps, whichever is further on."""
+        return max(self.step_count / self.config.steps, self.seconds / (60 * self.config.minutes))
+
+    @property
+    def sample_step(self) -> float:
+        """Sample distance now [m]."""
+        coarse = COARSE ** max(0.0, 1 - self.progress / COARSE_UNTIL)
+        return self.config.step_mm / 1000 * coarse
+
+    def loss_weights(self) -> LossWeights:
+        weights = LossWeights()
+        early = max(0.0, 1 - self.progress / MASK_EARLY_UNTIL)
+        return replace(weights, head_mask=weights.head_mask * (1 + (MASK_EARLY - 1) * early))
+
+    def step(self) -> dict[str, float]:
+        """One optimisation step; returns the loss terms.
+
+        Raises:
+            NotFinite: a loss or gradient is not finite; parameters are then as before the step.
+        """
+        began = time.perf_counter()
+        self._set_learning_rates()
+        batch = self.sampler.next(self._rays)
+        terms, samples = self._losses(batch)
+        total = torch.stack(list(terms.values())).sum()
+        if not total.isfinite():
+            self._explain(terms, batch)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        self._check_gradients(batch)
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        self.step_count += 1
+        self._update_occupancy(samples)
+        self._update_average()
+        self.samples_per_ray = len(samples.t) / max(len(batch), 1)
+        self._rays = int(min(max(self.config.samples / max(self.samples_per_ray, 0.5), LEAST_RAYS), self.config.rays))
+        self.seconds += time.perf_counter() - began
+        return {name: float(value) for name, value in terms.items()}
+
+    def _set_learning_rates(self) -> None:
+        scale = self.config.lr_decay ** min(self.progress, 1.0) * min(1.0, (self.step_count + 1) / WARM_UP)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = group["base_lr"] * scale * self.learning_rate_scale
+
+    def _losses(self, batch: RayBatch) -> tuple[dict[str, Tensor], HeadSamples]:
+        portrait, config = self.portrait, self.config
+        rays_o, rays_d = camera_rays(self._intrinsics, self._cam_to_world[batch.frames][batch.slot], batch.pixels)
+        condition = portrait.head.encoder(
+            self._landmarks[batch.frames].flatten(1), config.condition_noise, self._generator
+        )
+        samples = portrait.sample_head(
+            rays_o, rays_d, condition, portrait.head_codes[batch.frames], batch.slot, self.sample_step, MAX_SAMPLES,
+            jitter=torch.rand(len(batch), generator=self._generator), amp=config.amp,
+        )
+        magnitude = samples.ambient.abs().sum(-1, keepdim=True)
+        image, alpha, _ = ops.composite(
+            samples.sigma, torch.cat([samples.rgb, magnitude], dim=1), samples.t, samples.dt, samples.offsets
+        )
+        image, ambient = image[:, :3], image[:, 3]
+        torso_rgb, torso_alpha, shift, evaluated = self._torso(batch)
+        behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
+        codes = torch.cat([portrait.head_codes[batch.frames], portrait.torso_codes[batch.frames]], dim=1)
+        terms = portrait_losses(
+            over(image, alpha, behind), alpha, ambient, torso_rgb, torso_alpha, shift, evaluated, codes, batch,
+            self.loss_weights(),
+        )
+        return terms, samples
+
+    def _torso(self, batch: RayBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Torso where it is visible or taken to go on behind the head; zeros elsewhere."""
+        portrait = self.portrait
+        x, y = batch.pixels.long().unbind(1)
+        evaluated = portrait.torso_region[y, x] & ((batch.head < 0.98) | batch.hidden_torso)
+        rows = torch.nonzero(evaluated).flatten()
+        rgb, alpha, shift = torch.zeros(len(batch), 3), torch.zeros(len(batch)), torch.zeros(len(batch), 2)
+        if len(rows):
+            condition = portrait.torso.encoder(
+                self._pose_values[batch.frames], self.config.condition_noise, self._generator
+            )
+            slots = one_hot(batch.slot[rows], len(batch.frames))
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.config.amp):
+                values = portrait.torso(
+                    batch.pixels[rows] / self._side, condition, portrait.torso_codes[batch.frames], slots
+                )
+            rgb, alpha, shift = (
+                zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha, shift), values)
+            )
+        return rgb, alpha, shift, evaluated
+
+    def _explain(self, terms: dict[str, Tensor], batch: RayBatch) -> None:
+        bad = [name for name, value in terms.items() if not value.isfinite()]
+        damaged = [name for name, value in self.portrait.named_parameters() if not value.isfinite().all()]
+        raise NotFinite(
+            f"step {self.step_count}: loss {', '.join(bad)} is not finite on training frames "
+            f"{batch.frames.tolist()}" + (f"; parameters {', '.join(damaged)} are not finite" if damaged else "")
+        )
+
+    def _check_gradients(self, batch: RayBatch) -> None:
+        gradients = {name: value.grad for name, value in self.portrait.named_parameters() if value.grad is not None}
+        # One sum over norms finds trouble; names are looked up only then.
+        if torch.stack(torch._foreach_norm(list(gradients.values()))).sum().isfinite():
+            return
+        bad = [name for name, value in gradients.items() if not value.isfinite().all()]
+        raise NotFinite(
+            f"step {self.step_count}: gradient of {', '.join(bad)} is not finite on training frames "
+            f"{batch.frames.tolist()}"
+        )
+
+    def _update_occupancy(self, samples: HeadSamples) -> None:
+        grid = self.portrait.occupancy
+        if self.step_count == OCCUPANCY_START // 2:
+            grid.decay(0.0)  # from here on, only what has been seen
+        if self.step_count >= OCCUPANCY_START // 2 and len(samples.t):
+            grid.record(samples.x, samples.weights(), self.portrait.head.aabb)
+        if self.step_count >= OCCUPANCY_START and self.step_count % OCCUPANCY_EVERY == 0:
+            grid.decay(0.5 ** (OCCUPANCY_EVERY / OCCUPANCY_HALF_LIFE))
+            grid.refresh(OCCUPANCY_THRESHOLD, margin=1)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if self.step_count % EMA_EVERY:
+            return
+        # A young average would remember the initialisation.
+        decay = min(self.config.ema, (1 + self.step_count) / (10 + self.step_count)) ** EMA_EVERY
+        parameters = dict(self.portrait.named_parameters())
+        torch._foreach_lerp_(list(self.average.values()), [parameters[name] for name in self.average], 1 - decay)
+
+    def averaged(self) -> "_Averaged":
+        """Context in which the portrait holds the averaged weights."""
+        return _Averaged(self)
+
+
+class _Averaged:
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    @torch.no_grad()
+    def __enter__(self) -> Portrait:
+        self._own = {}
+        for name, value in self._trainer.portrait.named_parameters():
+            self._own[name] = value.detach().clone()
+            value.copy_(self._trainer.average[name])
+        return self._trainer.portrait
+
+    @torch.no_grad()
+    def __exit__(self, *_) -> None:
+        for name, value in self._trainer.portrait.named_parameters():
+            value.copy_(self._own[name])

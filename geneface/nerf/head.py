@@ -1,0 +1,105 @@
+"""The head: a radiance field in head space, driven by landmarks through ambient coordinates."""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .. import ops
+from .condition import ConditionEncoder
+from .layers import MLP, TruncatedExp
+
+LANDMARK_VALUES = 204  # 68 points
+DIRECTION_VALUES = 16  # spherical harmonics of degree 4
+# Density [1/m] of a network output of zero: a head's depth of it lets about a fifth of the light through.
+DENSITY_SCALE = 8.0
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """Sizes of the head field. JSON values, kept in the avatar.
+
+    Attributes:
+        levels, base_resolution, max_resolution, log2_table_size: 3D hash grid over the head's box,
+            two features a level.
+        ambient_levels, ambient_resolution, ambient_log2_table_size: 2D grid over ambient coordinates.
+        hidden: width of the networks.
+        geometry: features handed from the density network to the colour network.
+        condition: size of the encoded driving landmarks.
+        appearance: size of the per-frame appearance code.
+    """
+
+    levels: int = 16
+    base_resolution: int = 16
+    max_resolution: int = 512
+    log2_table_size: int = 16
+    ambient_levels: int = 8
+    ambient_resolution: int = 256
+    ambient_log2_table_size: int = 14
+    hidden: int = 64
+    geometry: int = 31
+    condition: int = 32
+    appearance: int = 4
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @property
+    def position_grid(self) -> ops.GridSpec:
+        return ops.GridSpec(3, self.levels, 2, self.base_resolution, self.max_resolution, self.log2_table_size)
+
+    @property
+    def ambient_grid(self) -> ops.GridSpec:
+        return ops.GridSpec(
+            2, self.ambient_levels, 2, self.base_resolution, self.ambient_resolution, self.ambient_log2_table_size
+        )
+
+
+class HeadField(nn.Module):
+    """Density and colour at points of head space.
+
+    A 3D hash grid describes the point (instant-NGP); a small network maps it and the encoded
+    landmarks to two ambient coordinates, at which a 2D grid is read (RAD-NeRF); both together give
+    density, and with the direction and the frame's appearance code, colour.
+
+    Buffers: aabb [6], the box of head space that the field fills [m].
+    """
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.position_spec, self.ambient_spec = spec.position_grid, spec.ambient_grid
+        self.position_table = nn.Parameter(torch.empty(self.position_spec.rows, 2).uniform_(-1e-4, 1e-4))
+        self.ambient_table = nn.Parameter(torch.empty(self.ambient_spec.rows, 2).uniform_(-1e-4, 1e-4))
+        self.encoder = ConditionEncoder(LANDMARK_VALUES, spec.condition)
+        self.ambient_net = MLP([self.position_spec.width, spec.hidden, spec.hidden, 2], per_frame=spec.condition)
+        self.density_net = MLP(
+            [self.position_spec.width + self.ambient_spec.width, spec.hidden, spec.hidden, 1 + spec.geometry]
+        )
+        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, spec.hidden, spec.hidden, 3], spec.appearance)
+        self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
+
+    def forward(
+        self, x: Tensor, directions: Tensor, condition: Tensor, appearance: Tensor, slots: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Evaluate the field at M samples of F frames.
+
+        Args:
+            x: [M,3] points in head space [m].
+            directions: [M,16] spherical harmonics of the view directions.
+            condition: [F,condition] encoded landmarks (`encoder`).
+            appearance: [F,appearance] codes.
+            slots: [M,F] one-hot frame of each sample; may be None if F = 1.
+
+        Returns:
+            sigma [M] density [1/m], rgb [M,3] in [0,1], ambient [M,2] in [-1,1].
+        """
+        low, high = self.aabb[:3], self.aabb[3:]
+        position = ops.grid_encode((x - low) / (high - low), self.position_table, self.position_spec)
+        ambient = torch.tanh(self.ambient_net(position, condition, slots).float())
+        motion = ops.grid_encode(ambient * 0.5 + 0.5, self.ambient_table, self.ambient_spec)
+        out = self.density_net(torch.cat([position, motion], dim=1))
+        sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0].float())
+        colour = self.colour_net(torch.cat([out[:, 1:], directions.to(out.dtype)], dim=1), appearance, slots)
+        return sigma, torch.sigmoid(colour.float()), ambient

@@ -1,0 +1,94 @@
+"""A whole fitted person: head field, torso, background, and how rays of a frame are rendered."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .. import ops
+from .head import HeadField, HeadSpec
+from .layers import one_hot
+from .occupancy import OccupancyGrid
+from .torso import TorsoField, TorsoSpec
+
+MIN_NEAR_M = 0.05
+
+
+@dataclass
+class HeadSamples:
+    """Samples of rays and what the field says there.
+
+    Attributes:
+        x: [M,3] positions [m]. ray: [M] ray of each. t, dt: [M] depths and lengths [m]. offsets: [N+1].
+        sigma: [M] densities [1/m]. rgb: [M,3]. ambient: [M,2].
+    """
+
+    x: Tensor
+    ray: Tensor
+    t: Tensor
+    dt: Tensor
+    offsets: Tensor
+    sigma: Tensor
+    rgb: Tensor
+    ambient: Tensor
+
+    @torch.no_grad()
+    def weights(self) -> Tensor:
+        """[M] compositing weights: the share of the ray's light that comes from each sample."""
+        optical = (self.sigma * self.dt).double()
+        before = optical.cumsum(0) - optical
+        before = before - before[self.offsets[:-1].clamp(max=max(len(before) - 1, 0))][self.ray]
+        return (torch.exp(-before) * -torch.expm1(-optical)).float()
+
+
+class Portrait(nn.Module):
+    """Head, torso and appearance codes of one person.
+
+    Attributes:
+        head, torso: the fields.
+        occupancy: where the head is.
+        head_codes, torso_codes: [T,A] appearance code of each training frame.
+        torso_region: [H,W] bool, pixels where the torso was ever seen, and a margin.
+    """
+
+    def __init__(
+        self, head: HeadSpec, torso: TorsoSpec, frames: int, grid_size: int, width: int, height: int
+    ) -> None:
+        super().__init__()
+        self.head, self.torso = HeadField(head), TorsoField(torso)
+        self.occupancy = OccupancyGrid(grid_size)
+        self.head_codes = nn.Parameter(torch.zeros(frames, head.appearance))
+        self.torso_codes = nn.Parameter(torch.zeros(frames, torso.appearance))
+        self.register_buffer("torso_region", torch.ones(height, width, dtype=torch.bool))
+
+    def sample_head(
+        self, rays_o: Tensor, rays_d: Tensor, condition: Tensor, appearance: Tensor, slot: Tensor | None,
+        step: float, max_samples: int, jitter: Tensor | None = None, amp: bool = False,
+    ) -> HeadSamples:
+        """March rays through the occupied cells and evaluate the head field.
+
+        Args:
+            rays_o, rays_d: [N,3] rays in head space [m], unit directions.
+            condition, appearance: [F,*] as for `HeadField`.
+            slot: [N] frame of each ray, or None where F = 1.
+            step: sample distance [m].
+            amp: networks in bfloat16.
+        """
+        aabb = self.head.aabb
+        nears, fars = ops.near_far_from_aabb(rays_o, rays_d, aabb, MIN_NEAR_M)
+        t, dt, offsets = ops.march_rays(
+            rays_o, rays_d, nears, fars, self.occupancy.bits, aabb, self.occupancy.size, step, max_samples, jitter
+        )
+        ray = torch.repeat_interleave(offsets.diff())
+        x = rays_o[ray] + t[:, None] * rays_d[ray]
+        directions = ops.spherical_harmonics(rays_d)[ray]
+        slots = None if slot is None else one_hot(slot[ray], len(condition))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+            sigma, rgb, ambient = self.head(x, directions, condition, appearance, slots)
+        return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, ambient)
+
+
+def over(front: Tensor, alpha: Tensor, back: Tensor) -> Tensor:
+    """[N,C] premultiplied `front` of opacity `alpha` [N] before `back`."""
+    return front + (1 - alpha[:, None]) * back

@@ -1,0 +1,165 @@
+"""Whole frames of an avatar."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .. import ops
+from ..types import Avatar
+from .cameras import camera_rays, image_pixels, invert_rigid
+from .pack import unpack_portrait
+from .portrait import Portrait, over
+from .torso import pose_values
+
+CHUNK = 16384  # rays evaluated at once: bounds memory, and keeps activations near the caches
+MAX_SAMPLES = 64
+HIDDEN = 0.999  # head opacity behind which the torso cannot be seen
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A rendered frame, layer by layer.
+
+    Attributes:
+        rgb: [H,W,3] composited picture in [0,1].
+        head_rgb: [H,W,3] head, premultiplied. head_alpha: [H,W] its opacity. depth: [H,W] its distance
+            [m], premultiplied.
+        torso_rgb: [H,W,3]. torso_alpha: [H,W] (zero behind the head).
+    """
+
+    rgb: Tensor
+    head_rgb: Tensor
+    head_alpha: Tensor
+    depth: Tensor
+    torso_rgb: Tensor
+    torso_alpha: Tensor
+
+
+@torch.no_grad()
+def render_layers(
+    portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
+    head_code: Tensor, torso_code: Tensor, amp: bool,
+) -> Layers:
+    """Render one frame.
+
+    Args:
+        landmarks: [68,3] canonical driving landmarks [m].
+        head_to_camera: [4,4] rigid transform [m].
+        intrinsics: [3,3] pinhole matrix of the picture to be made [px].
+        plate: [H,W,3] background in [0,1]; its size is the picture's.
+        step: sample distance [m].
+        head_code, torso_code: [A] appearance codes.
+    """
+    height, width = plate.shape[:2]
+    pixels = image_pixels(width, height)
+    landmarks, pose = landmarks[None], head_to_camera[None]
+    condition = portrait.head.encoder(landmarks.flatten(1))
+    image, alpha, depth = torch.zeros(len(pixels), 3), torch.zeros(len(pixels)), torch.zeros(len(pixels))
+    for rows in _head_pixels(portrait, head_to_camera, intrinsics, width, height).split(CHUNK):
+        rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
+        samples = portrait.sample_head(
+            rays_o, rays_d, condition, head_code[None], None, step, MAX_SAMPLES, amp=amp
+        )
+        image[rows], alpha[rows], depth[rows] = ops.composite(
+            samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets
+        )
+    torso_rgb, torso_alpha = torch.zeros_like(image), torch.zeros_like(alpha)
+    region = F.interpolate(portrait.torso_region[None, None].float(), size=(height, width))[0, 0].flatten() > 0
+    side = max(width, height)
+    pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
+    for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(4 * CHUNK):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+            torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
+                pixels[rows] / side, pose_condition, torso_code[None]
+            )
+    behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, plate.reshape(-1, 3))
+    rgb = over(image, alpha, behind)
+    shape = (height, width)
+    return Layers(
+        rgb.view(*shape, 3), image.view(*shape, 3), alpha.view(shape), depth.view(shape),
+        torso_rgb.view(*shape, 3), torso_alpha.view(shape),
+    )
+
+
+def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor, width: int, height: int) -> Tensor:
+    """Numbers of the pixels in the image rectangle of the head's box."""
+    low, high = portrait.head.aabb[:3], portrait.head.aabb[3:]
+    corners = torch.cartesian_prod(*torch.stack([low, high], dim=1))
+    camera = corners @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
+    if bool((camera[:, 2] <= 0.01).any()):  # the camera is beside the box: no rectangle bounds it
+        return torch.arange(width * height)
+    image = camera @ intrinsics.T
+    image = image[:, :2] / image[:, 2:]
+    left, top = image.amin(0).floor().long().tolist()
+    right, bottom = image.amax(0).ceil().long().tolist()
+    columns = torch.arange(max(left, 0), min(right, width))
+    rows = torch.arange(max(top, 0), min(bottom, height))
+    return (rows[:, None] * width + columns).flatten()
+
+
+class AvatarRenderer:
+    """Renders frames of an avatar.
+
+    ```
+    renderer = AvatarRenderer(Avatar.load("me.avatar"))
+    picture = renderer.frame(motion.landmarks[0], avatar.camera.head_to_camera[0])
+    ```
+
+    Args:
+        avatar: the person.
+        size: longer side of the pictures [px]; 0 for the size that the avatar was fitted at.
+        step_mm: sample distance in head space; 0 for the avatar's own.
+        amp: networks in bfloat16.
+    """
+
+    def __init__(self, avatar: Avatar, size: int = 0, step_mm: float = 0.0, amp: bool = True) -> None:
+        self.portrait = unpack_portrait(avatar)
+        self._step = step_mm / 1000 or avatar.field["step_m"]
+        self._amp = amp
+        plate = torch.from_numpy(avatar.background).float() / 255
+        scale = size / max(plate.shape[:2]) if size else 1.0
+        if scale != 1.0:
+            shape = tuple(round(n * scale) for n in plate.shape[:2])
+            plate = F.interpolate(
+                plate.permute(2, 0, 1)[None], size=shape, mode="bicubic", antialias=True, align_corners=False
+            )[0].permute(1, 2, 0).clamp(0, 1)
+        self._plate = plate.contiguous()
+        # Scaling an image scales the intrinsics: pixel centres are at +0.5, so there is no further shift.
+        scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
+        self._intrinsics = scaling @ torch.from_numpy(avatar.camera.intrinsics).float()
+        self._mean_codes = self.portrait.head_codes.mean(0), self.portrait.torso_codes.mean(0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures [px]."""
+        return self._plate.shape[1], self._plate.shape[0]
+
+    def layers(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> Layers:
+        """Like `frame`, with head, torso and opacities apart, as float tensors."""
+        codes = self._mean_codes
+        if appearance is not None:
+            codes = self.portrait.head_codes[appearance], self.portrait.torso_codes[appearance]
+        return render_layers(
+            self.portrait, torch.as_tensor(landmarks, dtype=torch.float32),
+            torch.as_tensor(head_to_camera, dtype=torch.float32), self._intrinsics, self._plate, self._step,
+            *codes, amp=self._amp,
+        )
+
+    def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> np.ndarray:
+        """One picture.
+
+        Args:
+            landmarks: [68,3] canonical driving landmarks [m].
+            head_to_camera: [4,4] rigid head pose [m].
+            appearance: number of the training frame whose appearance code to use; None for the mean,
+                which suits frames that were not trained on.
+
+        Returns:
+            [H,W,3] uint8 RGB.
+        """
+        rgb = self.layers(landmarks, head_to_camera, appearance).rgb
+        return (rgb * 255).round().clamp(0, 255).to(torch.uint8).numpy()

@@ -1,0 +1,112 @@
+"""Avatar and motion to video, streamed: memory does not grow with the length."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .config import RenderConfig
+from .errors import UserError
+from .fit.monitor import peak_memory_mb
+from .media import VideoWriter
+from .nerf.render import AvatarRenderer
+from .progress import track
+from .types import Avatar, MotionSequence, require
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """What `render` did.
+
+    Attributes:
+        frames, seconds: length of the video.
+        fps_delivered: frames rendered and encoded per second of wall clock.
+        frame_ms_p95: 95th percentile of the time of a frame [ms].
+        peak_memory_mb: largest memory of the process so far, None where the system does not tell.
+        output: the file.
+    """
+
+    frames: int
+    seconds: float
+    fps_delivered: float
+    frame_ms_p95: float
+    peak_memory_mb: float | None
+    output: str
+
+
+def ping_pong(length: int, start: int = 0) -> Iterator[int]:
+    """0, 1, ..., length - 1, length - 2, ..., 1, 0, 1, ...: neighbours all the way, from `start`."""
+    require(length > 0, "length: must be positive")
+    period = max(2 * (length - 1), 1)
+    phase = start % length
+    while True:
+        yield phase if phase < length else period - phase
+        phase = (phase + 1) % period
+
+
+def resample_landmarks(motion: MotionSequence, fps: float) -> Iterator[np.ndarray]:
+    """Driving landmarks [68,3] at another rate, by linear interpolation in time."""
+    if abs(motion.fps - fps) < 1e-6:
+        yield from motion.landmarks
+        return
+    last = len(motion) - 1
+    for index in range(max(1, round(len(motion) * fps / motion.fps))):
+        at = np.clip((index + 0.5) / fps * motion.fps - 0.5, 0, last)
+        before = int(at)
+        after, share = min(before + 1, last), at - before
+        yield (1 - share) * motion.landmarks[before] + share * motion.landmarks[after]
+
+
+def head_poses(avatar: Avatar, motion: MotionSequence, start: int) -> Iterator[np.ndarray]:
+    """Head poses [4,4], one per frame of video, without end.
+
+    The motion's own where it has any (held at its last), else those of the training video from frame
+    `start`, running back and forth past its ends so that the head never jumps.
+    """
+    if motion.head_pose is not None:
+        ratio = motion.fps / avatar.camera.fps
+        index = 0
+        while True:
+            yield motion.head_pose[min(int((index + 0.5) * ratio), len(motion) - 1)]
+            index += 1
+    for index in ping_pong(len(avatar.camera), start):
+        yield avatar.camera.head_to_camera[index]
+
+
+def render(
+    avatar: Avatar, motion: MotionSequence, out: str | Path, config: RenderConfig = RenderConfig(),
+    audio: np.ndarray | str | Path | None = None, rate: int = 16000,
+) -> RenderResult:
+    """Write a video of the avatar making the motion.
+
+    Args:
+        out: file to write (.mp4, .m4v, .mov, .mkv).
+        audio: sound: [N] float32 at `rate`, or a file, or None for a silent video.
+
+    Raises:
+        UserError: the motion is empty, the start frame is outside the training video, or `out` cannot
+            be written.
+    """
+    if not len(motion):
+        raise UserError(f"{motion.source}: motion of no frames; nothing to render")
+    if not 0 <= config.start < len(avatar.camera):
+        raise UserError(f"start: frame {config.start} is outside the training video (0 to {len(avatar.camera) - 1})")
+    renderer = AvatarRenderer(avatar, config.size, config.step_mm)
+    width, height = renderer.size
+    fps = avatar.camera.fps
+    count = max(1, round(len(motion) * fps / motion.fps))
+    times = []
+    began = time.perf_counter()
+    with VideoWriter(out, width, height, fps, audio=audio, rate=rate, quality=config.quality) as writer:
+        frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start))
+        for landmarks, pose in track(frames, "rendering", total=count):
+            start = time.perf_counter()
+            writer.write(renderer.frame(landmarks, pose))
+            times.append(time.perf_counter() - start)
+    return RenderResult(
+        frames=count, seconds=count / fps, fps_delivered=count / (time.perf_counter() - began),
+        frame_ms_p95=float(np.percentile(times, 95)) * 1000, peak_memory_mb=peak_memory_mb(), output=str(out),
+    )
