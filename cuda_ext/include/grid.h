@@ -41,7 +41,7 @@ inline GridLevel make_level(const geneface_grid& grid, int level) {
 GENEFACE_HD void grid_cell(float x, uint32_t resolution, uint32_t& cell, float& fraction) {
     x = x > 0.f ? x : 0.f;
     x = x < 1.f ? x : 1.f;
-    const float position = x * static_cast<float>(resolution);
+    const float position = product(x, static_cast<float>(resolution));
     int whole = static_cast<int>(position);
     whole = whole < static_cast<int>(resolution) - 1 ? whole : static_cast<int>(resolution) - 1;
     cell = static_cast<uint32_t>(whole);

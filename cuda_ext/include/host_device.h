@@ -16,3 +16,17 @@
 #else
 #define GENEFACE_RESTRICT __restrict__
 #endif
+
+namespace geneface {
+
+// Product rounded to float on its own. A compiler that fused it into a following subtraction would give
+// another value for the place of a sample in its cell than the definition does.
+GENEFACE_HD float product(float a, float b) {
+#if defined(__CUDA_ARCH__)
+    return __fmul_rn(a, b);
+#else
+    return a * b;  // used for the cell number too, which keeps GCC and Clang from fusing it
+#endif
+}
+
+}  // namespace geneface

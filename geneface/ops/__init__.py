@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import library, native, reference
-from .checks import check, check_positive
+from .checks import check, check_indices, check_offsets, check_positive
 from .grid_spec import GridSpec
 
 __all__ = [
@@ -95,8 +95,7 @@ def composite(
     check("t", t, (count,), like=sigma)
     check("dt", dt, (count,), like=sigma)
     check("offsets", offsets, (None,), (torch.int64,), like=sigma)
-    if len(offsets) < 1:
-        raise ValueError("offsets: expected at least one value, got none")
+    check_offsets(offsets, count)
     back_end = reference if native.library_for(sigma) is None else library
     return back_end.composite(sigma, rgb, t, dt, offsets, float(early_stop))
 
@@ -112,6 +111,7 @@ def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> t
     """See `reference.rasterize`. Raises ValueError naming a wrong argument."""
     check("vertices", vertices, (None, 3))
     check("triangles", triangles, (None, 3), (torch.int32,), like=vertices)
+    check_indices("triangles", triangles, len(vertices))
     check_positive("height", height)
     check_positive("width", width)
     back_end = reference if native.library_for(vertices) is None else library

@@ -35,3 +35,22 @@ def check_positive(name: str, value: float) -> None:
     """Raises ValueError, naming the argument, unless `value` > 0."""
     if not value > 0:
         raise ValueError(f"{name}: must be positive, got {value}")
+
+
+def readable(value: Tensor) -> bool:
+    """True where checking `value`'s contents costs no wait for a device and no graph break."""
+    return value.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_offsets(offsets: Tensor, samples: int) -> None:
+    """Raises ValueError unless `offsets` never falls and stays within 0 to `samples` (CPU tensors only)."""
+    if len(offsets) < 1:
+        raise ValueError("offsets: expected at least one value, got none")
+    if readable(offsets) and (offsets[0] < 0 or offsets[-1] > samples or bool((offsets.diff() < 0).any())):
+        raise ValueError(f"offsets: must rise from 0 or more to at most the {samples} samples")
+
+
+def check_indices(name: str, value: Tensor, count: int) -> None:
+    """Raises ValueError, naming the argument, unless all of `value` is in 0 to count - 1 (CPU tensors only)."""
+    if readable(value) and value.numel() and not 0 <= int(value.min()) <= int(value.max()) < count:
+        raise ValueError(f"{name}: indices must be 0 to {count - 1}, got {int(value.min())} to {int(value.max())}")
