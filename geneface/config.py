@@ -89,6 +89,15 @@ class RenderConfig:
     start: int = 0  # frame of the training video whose head pose comes first
 
 
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Avatar against the held-out frames of its person."""
+
+    frames: int = 250  # most held-out frames compared, from the first
+    picture_frames: int = 40  # of these, evenly spaced, most that get the slow picture measures
+    strips: int = 6  # frames shown in the report, besides the worst
+
+
 def override(config: T, values: dict[str, Any], where: str) -> T:
     """`config` with `values` in place of its defaults.
 

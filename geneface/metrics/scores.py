@@ -47,6 +47,10 @@ class Scores:
         """[T] mouth opening of the render [px at 512 scale], NaN where no face was found."""
         return mouth_opening(np.stack(self.landmarks))
 
+    def lip_distance_now(self) -> float:
+        """Lip distance of the latest frame [px at 512 scale], NaN where a face was missing."""
+        return float(lip_distance_px(self.landmarks[-1], self.truth[-1]))
+
     def lip_distance(self) -> np.ndarray:
         """[T] lip distance of every frame [px at 512 scale], NaN where a face was missing."""
         return lip_distance_px(np.stack(self.landmarks), np.stack(self.truth))
