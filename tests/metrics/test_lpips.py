@@ -37,7 +37,7 @@ def test_identity_symmetry_and_growth_with_blur(model):
     blurred = [np.asarray(Image.fromarray(truth).filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 4)]
     measured = distances(model, truth, blurred)
     assert measured[0] == 0
-    assert measured == sorted(measured) and measured[1] > 1e-3
+    assert measured == sorted(measured) and measured[1] > 1e-4 and measured[3] > 1e-2
     assert distances(model, blurred[2], [truth])[0] == pytest.approx(measured[2], rel=1e-4)
 
 
