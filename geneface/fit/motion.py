@@ -1,0 +1,302 @@
+"""Training of the motion generator on a corpus of talking clips (`geneface train-motion`)."""
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..config import MotionConfig
+from ..errors import UserError
+from ..face.arkit import ARKIT_NAMES
+from ..motion.corpus import MotionCorpus
+from ..motion.evaluate import MouthMeasures, corpus_metrics, predict_weights
+from ..motion.vae import STRIDE, GeneratorSpec, MotionGenerator
+from ..progress import say, track
+from ..types import write_atomically
+
+# Speech does not drive these: eyes blink and look on their own (`motion.predict`), and no tracker sees the tongue.
+_UNDRIVEN = ("eye", "tongueOut")
+DRIVEN = tuple(name for name in ARKIT_NAMES if not name.startswith(_UNDRIVEN))
+
+_WARM_UP = 200  # steps
+_CONTENT_NOISE = 0.15  # standard deviations of the corpus
+_CONTENT_DROPOUT = 0.1  # share of channels, whole clips at a time
+_MELODY_DROPOUT = 0.2  # share of clips that are heard without F0, energy and voicing
+
+
+class Batch(NamedTuple):
+    """Attributes: content [B,512,2T] standardised, melody [B,3,2T], motion [B,driven,T] standardised, mask [B,1,T]."""
+
+    content: torch.Tensor
+    melody: torch.Tensor
+    motion: torch.Tensor
+    mask: torch.Tensor
+
+
+class MouthLoss:
+    """Squared error on lips and weights, and on their frame differences.
+
+    Lips are the canonical landmarks, linear in the weights, so the error in space is a quadratic form in the weights: one
+    small matrix carries weights to weighted landmarks.
+
+    Args:
+        measures: landmark functionals of the 52 weights.
+        driven: indices of the driven weights among the 52.
+        weight_std: [driven] standard deviations over the corpus.
+        velocity_weight: of the frame differences' squared error.
+    """
+
+    def __init__(self, measures: MouthMeasures, driven: list[int], weight_std: torch.Tensor, velocity_weight: float) -> None:
+        features = measures.features[driven] * weight_std[:, None]  # [driven, Q] per standard deviation
+        # Scaled so that lips and weights count alike, whatever the unit and the number of points.
+        self.features = features / features.square().sum(0).mean().sqrt()
+        # A weight that hardly moved in the corpus is tracker noise: its error counts as little.
+        importance = weight_std / weight_std.max()
+        self.importance = (importance / importance.square().mean().sqrt() * 0.5)[None, :, None]
+        self.velocity_weight = velocity_weight
+
+    def __call__(self, predicted: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Standardised motion [B, driven, T] twice, mask [B, 1, T] -> scalar."""
+        error = (predicted - target) * mask
+        lips = torch.einsum("bdt,dq->bqt", error, self.features)
+        both = mask[..., 1:] * mask[..., :-1]
+
+        def mean(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return (x.square() * weight).sum() / (weight.sum() * x.shape[1]).clamp(min=1)
+
+        still = mean(lips, mask) + mean(error * self.importance, mask)
+        moving = mean(lips.diff(dim=-1), both) + mean((error * self.importance).diff(dim=-1), both)
+        return still + self.velocity_weight * moving
+
+
+class _Sampler:
+    """Batches of clips: every draw picks a clip, a rendering of its audio and noise on the features."""
+
+    def __init__(self, corpus: MotionCorpus, model: MotionGenerator, driven: list[int], config: MotionConfig) -> None:
+        self.corpus, self.model, self.driven, self.config = corpus, model, driven, config
+        self.random = np.random.default_rng(config.seed)
+        self.torch_random = torch.Generator().manual_seed(config.seed)
+
+    def draw(self) -> Batch:
+        clips = []
+        for index in self.random.choice(self.corpus.train, self.config.batch):
+            clips.append(self.corpus.clip(int(index), int(self.random.integers(self.corpus.renderings))))
+        return collate(clips, self.model, self.driven, self.torch_random)
+
+    def state(self) -> dict:
+        return {"random": json.dumps(self.random.bit_generator.state), "torch": self.torch_random.get_state()}
+
+    def restore(self, state: dict) -> None:
+        self.random.bit_generator.state = json.loads(state["random"])
+        self.torch_random.set_state(state["torch"])
+
+
+def collate(clips: list, model: MotionGenerator, driven: list[int], noise: torch.Generator | None = None) -> Batch:
+    """Clips of any length -> one padded batch; `noise` switches augmentation of the features on."""
+    longest = max(len(clip.expression) for clip in clips)
+    frames = -(-longest // STRIDE) * STRIDE
+    count = len(clips)
+    content = torch.zeros(count, 2 * frames, model.spec.content)
+    melody = torch.zeros(count, 2 * frames, model.spec.melody)
+    motion = torch.zeros(count, frames, len(driven))
+    mask = torch.zeros(count, 1, frames)
+    for i, clip in enumerate(clips):
+        length = len(clip.expression)
+        heard, tune = model.standardise_content(clip.content), clip.melody
+        if noise is not None:
+            keep = (torch.rand(heard.shape[1], generator=noise) >= _CONTENT_DROPOUT).float() / (1 - _CONTENT_DROPOUT)
+            heard = heard * keep + _CONTENT_NOISE * torch.randn(heard.shape, generator=noise)
+            if torch.rand((), generator=noise) < _MELODY_DROPOUT:
+                tune = torch.zeros_like(tune)
+        content[i, :2 * length], melody[i, :2 * length] = heard, tune
+        motion[i, :length] = (clip.expression[:, driven] - model.weight_mean) / model.weight_std
+        mask[i, 0, :length] = 1
+    return Batch(content.transpose(1, 2), melody.transpose(1, 2), motion.transpose(1, 2), mask)
+
+
+def _statistics(corpus: MotionCorpus, model: MotionGenerator, driven: list[int]) -> None:
+    """Fill the model's corpus statistics from (at most 400 of) the training clips."""
+    indices = corpus.train[:: max(1, len(corpus.train) // 400)]
+    clips = [corpus.clip(int(i), int(n % corpus.renderings)) for n, i in enumerate(indices)]
+    content = torch.cat([clip.content for clip in clips])
+    weights = torch.cat([clip.expression for clip in clips])
+    # Outlier channels of the residual stream are orders of magnitude above the rest: bounded by their own deviation.
+    model.content_mean.copy_(content.mean(0))
+    model.content_std.copy_(content.std(0).clamp(min=1e-3))
+    model.weight_mean.copy_(weights[:, driven].mean(0))
+    model.weight_std.copy_(weights[:, driven].std(0).clamp(min=1e-3))
+    # The mouth at rest: the most closed tenth of the frames heard as quiet (energy 1.25 * 20 dB below the loud parts).
+    energy = torch.cat([clip.melody[:, 1].reshape(-1, 2).mean(1) for clip in clips])
+    quiet = weights[energy < min(-1.25, float(energy.quantile(0.3)))]
+    if len(quiet):
+        rest = quiet.median(0).values
+        rest[[i for i in range(len(rest)) if i not in driven]] = 0
+        model.rest.copy_(rest)
+
+
+def _learning_rate(step: int, config: MotionConfig) -> float:
+    if step < _WARM_UP:
+        return config.learning_rate * (step + 1) / _WARM_UP
+    share = min(1.0, (step - _WARM_UP) / max(1, config.steps - _WARM_UP))
+    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _losses(model: MotionGenerator, batch: Batch, loss: MouthLoss) -> dict[str, torch.Tensor]:
+    """Reconstruction from the posterior and from the prior's mode, and the single-sample KL divergence."""
+    condition = model.condition(batch.content, batch.melody)
+    below = model.down(condition)
+    mean, log_std = model.encode(batch.motion, condition)
+    noise = torch.randn_like(mean)
+    latent = mean + noise * log_std.exp()
+    mask = F.max_pool1d(batch.mask, STRIDE)
+    # log q(z) - log p(z), both standard normals after volume-preserving maps: the constants cancel.
+    divergence = 0.5 * (model.prior(latent, below).square() - noise.square()) - log_std
+    mode = model.prior.inverse(torch.zeros_like(mean), below)
+    return {
+        "reconstruction": loss(model.decode(latent, condition), batch.motion, batch.mask),
+        "mode": loss(model.decode(mode, condition), batch.motion, batch.mask),
+        "kl": (divergence * mask).sum() / (mask.sum() * mean.shape[1]),
+    }
+
+
+def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = MotionConfig(), *, resume: bool = True,
+                 measures: MouthMeasures | None = None, minutes: float | None = None,
+                 on_step: Callable[[int, dict], None] | None = None) -> dict:
+    """Train a motion generator.
+
+    Beside `out` a folder `<name>.run` keeps the checkpoint and the tensorboard log; the same command goes on from there.
+
+    Args:
+        corpus: a prepared corpus (file or folder).
+        out: the model file to write (safetensors).
+        resume: go on from the run's checkpoint where there is one.
+        measures: mouth measures of the face basis; by default of the package's own.
+        minutes: stop after so many minutes of this call, with the learning rate's schedule bent to fit.
+        on_step: called after every step with its number and losses.
+
+    Returns:
+        steps, minutes, model, size_mb and `held_out` (see `motion.evaluate.corpus_metrics`).
+
+    Raises:
+        UserError: no corpus, nothing to train on, the checkpoint is of another corpus or configuration, or the loss is not finite.
+    """
+    out = Path(out)
+    data = MotionCorpus(corpus)
+    if not len(data.train):
+        raise UserError(f"{corpus}: no clip to train on (all are held out); add clips")
+    measures = measures or MouthMeasures.of_basis()
+    torch.manual_seed(config.seed)
+    driven = [ARKIT_NAMES.index(name) for name in DRIVEN]
+    model = MotionGenerator(GeneratorSpec(DRIVEN))
+    _statistics(data, model, driven)
+    average = MotionGenerator(model.spec)
+    average.load_state_dict(model.state_dict())
+    loss = MouthLoss(measures, driven, model.weight_std, config.velocity_weight)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    sampler = _Sampler(data, model, driven, config)
+    run = out.with_name(out.stem + ".run")
+    run.mkdir(parents=True, exist_ok=True)
+    checkpoint = run / "checkpoint.pt"
+    start = _restore(checkpoint, model, average, optimiser, sampler, config, data) if resume else 0
+    from torch.utils.tensorboard import SummaryWriter
+
+    log = SummaryWriter(str(run), purge_step=start)
+    began = last_save = time.monotonic()
+    step = start
+    try:
+        model.train()
+        for step in track(range(start, config.steps), "training motion", unit="steps"):
+            if minutes and time.monotonic() - began > 60 * minutes:
+                break
+            for group in optimiser.param_groups:
+                group["lr"] = _learning_rate(step, config)
+            anneal = min(1.0, (step + 1) / (0.2 * config.steps))
+            parts = _losses(model, sampler.draw(), loss)
+            total = parts["reconstruction"] + config.prior_weight * parts["mode"] + config.kl_weight * anneal * parts["kl"]
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+            if not (math.isfinite(float(total)) and math.isfinite(norm)):
+                raise UserError(_not_finite(model, parts, step, checkpoint))
+            optimiser.step()
+            _follow(average, model, min(0.999, (1 + step) / (10 + step)))
+            scalars = {name: float(value) for name, value in parts.items()}
+            if on_step:
+                on_step(step, scalars)
+            if step % 20 == 0:
+                for name, value in scalars.items():
+                    log.add_scalar(f"train/{name}", value, step)
+                log.add_scalar("train/gradient_norm", norm, step)
+            if time.monotonic() - last_save > 60 * config.checkpoint_minutes:
+                _save(checkpoint, step + 1, model, average, optimiser, sampler, config, data)
+                last_save = time.monotonic()
+                for name, value in corpus_metrics(average.eval(), data, measures, limit=20).items():
+                    if isinstance(value, float):
+                        log.add_scalar(f"held_out/{name}", value, step)
+        else:
+            step = config.steps
+    except KeyboardInterrupt:
+        _save(checkpoint, step, model, average, optimiser, sampler, config, data)
+        say(f"stopped at step {step}; the same command goes on from there")
+        raise
+    finally:
+        log.close()
+    _save(checkpoint, step, model, average, optimiser, sampler, config, data)
+    held_out = corpus_metrics(average.eval(), data, measures)
+    spent = (time.monotonic() - began) / 60
+    average.save(out, {"steps": step, "minutes": round(spent, 1), "config": asdict(config), "held_out": held_out,
+                       "corpus": data.info, "clips": len(data.train)})
+    return {"steps": step, "minutes": spent, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
+
+
+@torch.no_grad()
+def _follow(average: MotionGenerator, model: MotionGenerator, decay: float) -> None:
+    """Exponential moving average of the weights: what is evaluated and shipped."""
+    for slow, fast in zip(average.parameters(), model.parameters()):
+        slow.lerp_(fast, 1 - decay)
+
+
+def _not_finite(model: MotionGenerator, parts: dict[str, torch.Tensor], step: int, checkpoint: Path) -> str:
+    bad = [name for name, value in parts.items() if not math.isfinite(float(value))]
+    bad += [name for name, value in model.named_parameters() if value.grad is not None and not value.grad.isfinite().all()]
+    kept = f"{checkpoint} holds the last good state" if checkpoint.is_file() else "no checkpoint was written yet"
+    return f"step {step}: {', '.join(bad[:4]) or 'loss'} is not finite; {kept}: lower learning_rate and run again"
+
+
+def _identity(config: MotionConfig, corpus: MotionCorpus) -> dict:
+    """What must be unchanged for a run to go on."""
+    keys = ("batch", "learning_rate", "kl_weight", "prior_weight", "velocity_weight", "seed")
+    return {"config": {key: getattr(config, key) for key in keys}, "clips": corpus.names}
+
+
+def _save(path: Path, step: int, model, average, optimiser, sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> None:
+    state = {"step": step, "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+             "sampler": sampler.state(), "torch": torch.get_rng_state(), "identity": json.dumps(_identity(config, corpus))}
+    write_atomically(path, lambda part: torch.save(state, part))
+
+
+def _restore(path: Path, model, average, optimiser, sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> int:
+    if not path.is_file():
+        return 0
+    try:
+        state = torch.load(path, weights_only=True)  # plain tensors and numbers: nothing in it can run
+        same = json.loads(state["identity"]) == _identity(config, corpus)
+        if same:
+            model.load_state_dict(state["model"])
+            average.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+            sampler.restore(state["sampler"])
+            torch.set_rng_state(state["torch"])
+    except (RuntimeError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: unreadable checkpoint ({error}); delete the folder {path.parent} to start anew") from error
+    if not same:
+        raise UserError(f"{path}: belongs to another corpus or configuration; delete the folder {path.parent} to start anew")
+    say(f"going on from step {state['step']}")
+    return int(state["step"])

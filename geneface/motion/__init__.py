@@ -1,0 +1,1 @@
+"""Motion: speech features to canonical landmarks and expression weights."""

@@ -1,0 +1,119 @@
+"""What a face does that speech does not decide: resting in silence, blinking, small eye movements."""
+from __future__ import annotations
+
+import numpy as np
+
+from ..types import SpeechFeatures
+from .inputs import reference_level
+
+_SPEECH_FPS = 50
+_DYNAMIC_RANGE_DB = 40.0  # below the loud parts, nothing counts as speech
+_ABOVE_NOISE_DB = 6.0
+_NEAREST_DB = 12.0  # the threshold never comes nearer to the loud parts: speech in noise is kept
+_SILENCE_DB = -60.0  # full scale; below is silence, whatever the rest of the recording
+_SHORTEST_PAUSE = 0.25  # [s] shorter gaps are plosives and breaths between words: left to the generator
+_LEAD, _TRAIL = 0.12, 0.20  # [s] lips part before the sound and settle after it
+_RAMP = 0.12  # [s]
+
+# Eyelid closure at 25 fps: about 80 ms down, 120 ms shut or nearly, 160-200 ms up (Trutoiu et al. 2011: fast down, slower up).
+_BLINK = np.array([0.45, 0.95, 1.0, 0.85, 0.6, 0.35, 0.15, 0.05], np.float32)
+_SHORTEST_BLINK_GAP = 0.6  # [s]
+_DOUBLE_BLINKS = 0.08  # share of blinks followed at once by another
+_FIXATION = 1.4  # [s] mean time between small eye movements
+_WIDEST_GAZE = 2.5  # standard deviations
+
+
+def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndarray:
+    """How silent every video frame is.
+
+    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud parts.
+    Gaps under 0.25 s are not silence; the edges are smooth.
+
+    Returns:
+        [frames] in [0, 1]: 0 speech, 1 silence.
+    """
+    if not len(features):
+        return np.ones(frames, np.float32)
+    loud = reference_level(features.energy)
+    floor = float(np.percentile(features.energy, 5))
+    threshold = max(np.clip(floor + _ABOVE_NOISE_DB, loud - _DYNAMIC_RANGE_DB, loud - _NEAREST_DB), _SILENCE_DB)
+    voiced = (features.voicing > 0.6) & (features.energy > max(loud - _DYNAMIC_RANGE_DB, _SILENCE_DB))
+    active = _close_gaps((features.energy > threshold) | voiced, int(_SHORTEST_PAUSE * _SPEECH_FPS))
+    active = _drop_clicks(active, 3)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]])))
+    time = (np.arange(frames) + 0.5) / fps
+    out = np.ones(frames)
+    for begin, end in edges.reshape(-1, 2) / _SPEECH_FPS:
+        begin, end = begin - _LEAD, end + _TRAIL
+        outside = np.maximum(begin - time, time - end)
+        out = np.minimum(out, np.clip(outside / _RAMP, 0, 1))
+    return (0.5 - 0.5 * np.cos(np.pi * out)).astype(np.float32)
+
+
+def _close_gaps(active: np.ndarray, longest: int) -> np.ndarray:
+    """Fill runs of False shorter than `longest` that lie between True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], active, [True]]))).reshape(-1, 2)
+    active = active.copy()
+    for begin, end in edges:
+        if end - begin < longest and begin > 0 and end < len(active):
+            active[begin:end] = True
+    return active
+
+
+def _drop_clicks(active: np.ndarray, shortest: int) -> np.ndarray:
+    """Clear runs of True shorter than `shortest`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2)
+    active = active.copy()
+    for begin, end in edges:
+        if end - begin < shortest:
+            active[begin:end] = False
+    return active
+
+
+def blinks(frames: int, fps: float, per_minute: float, random: np.random.Generator) -> np.ndarray:
+    """Eyelid closure of spontaneous blinks.
+
+    Gaps are log-normal (most blinks come sooner than the mean, some much later, as people's do).
+
+    Returns:
+        [frames] in [0, 1].
+    """
+    out = np.zeros(frames, np.float32)
+    if per_minute <= 0:
+        return out
+    mean, spread = 60.0 / per_minute, 0.6
+    profile_time = np.arange(len(_BLINK)) / 25.0
+    time = random.uniform(0.3, 1.0) * mean
+    while time < frames / fps:
+        length = random.uniform(0.85, 1.2)
+        depth = random.uniform(0.9, 1.0)
+        first = int(np.ceil(time * fps))
+        last = min(frames, int((time + profile_time[-1] * length) * fps) + 1)
+        since = (np.arange(first, last) / fps - time) / length
+        shape = depth * np.interp(since, profile_time, _BLINK)
+        out[first:last] = np.maximum(out[first:last], shape)
+        if random.uniform() < _DOUBLE_BLINKS:
+            time += 0.45
+        else:
+            time += _SHORTEST_BLINK_GAP + random.lognormal(np.log(max(mean - _SHORTEST_BLINK_GAP, 0.1)) - spread**2 / 2, spread)
+    return out
+
+
+def gaze(frames: int, fps: float, degrees: float, random: np.random.Generator) -> np.ndarray:
+    """Small eye movements: steps between fixations about straight ahead, each reached within two frames.
+
+    Args:
+        degrees: standard deviation of yaw; pitch moves half as much.
+
+    Returns:
+        [frames, 2] yaw and pitch [rad].
+    """
+    targets = np.zeros((frames, 2))
+    t = 0
+    while t < frames:
+        end = t + max(int(0.3 * fps), int(random.exponential(_FIXATION) * fps))
+        step = np.clip(random.standard_normal(2), -_WIDEST_GAZE, _WIDEST_GAZE)
+        targets[t:end] = np.radians(degrees) * step * (1.0, 0.5)
+        t = end
+    before = np.concatenate([targets[:1], targets[:-1]]) if frames else targets
+    return ((targets + before) / 2).astype(np.float32)

@@ -1,0 +1,128 @@
+"""Generated against tracked mouth motion (`geneface evaluate-motion`)."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..config import MotionConfig
+from ..errors import UserError
+from ..face.landmarks import JAW_68, LIPS_68, mouth_opening, mouth_width
+from ..types import EXPRESSIONS, PreparedPerson, check_array
+from .corpus import MotionCorpus
+from .generate import generate_weights
+from .inputs import melody
+from .vae import MotionGenerator
+
+_CLOSED_SHARE = 0.1  # of the tracked opening's range: below it the mouth counts as closed
+_STILL = 1e-9  # standard deviation [m] below which a correlation means nothing
+
+
+@dataclass(frozen=True)
+class MouthMeasures:
+    """The face basis as the motion stage needs it: canonical landmarks, linear in the weights.
+
+    Attributes:
+        neutral: [68, 3] canonical landmarks of the neutral face [m].
+        offsets: [52, 68, 3] their movement per unit of each ARKit weight [m].
+    """
+
+    neutral: np.ndarray
+    offsets: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array("neutral", self.neutral, (68, 3))
+        check_array("offsets", self.offsets, (EXPRESSIONS, 68, 3))
+
+    @classmethod
+    def of_basis(cls) -> "MouthMeasures":
+        """Of the package's own face basis, on its mean identity."""
+        from ..face.basis import load_basis
+
+        basis = load_basis()
+        neutral = np.asarray(basis.landmarks68(np.zeros((1, EXPRESSIONS), np.float32)), np.float32)[0]
+        unit = np.asarray(basis.landmarks68(np.eye(EXPRESSIONS, dtype=np.float32)), np.float32)
+        return cls(neutral, unit - neutral)
+
+    def landmarks(self, weights: np.ndarray) -> np.ndarray:
+        """[T, 52] weights -> [T, 68, 3] canonical landmarks [m]."""
+        return self.neutral + np.einsum("tk,kpc->tpc", weights, self.offsets)
+
+    @property
+    def features(self) -> torch.Tensor:
+        """[52, Q] what a training loss compares: lips, jaw line (weight 1/4), inner lip distances (2) and mouth width."""
+        lips = self.offsets[:, LIPS_68].reshape(EXPRESSIONS, -1)
+        jaw = self.offsets[:, JAW_68].reshape(EXPRESSIONS, -1) / 4
+        # Upper inner lip 61, 62, 63 against lower 67, 66, 65: whether the mouth is shut is decided here.
+        opening = 2 * (self.offsets[:, [67, 66, 65]] - self.offsets[:, [61, 62, 63]]).reshape(EXPRESSIONS, -1)
+        width = self.offsets[:, 54] - self.offsets[:, 48]
+        return torch.from_numpy(np.concatenate([lips, jaw, opening, width], axis=1).astype(np.float32))
+
+
+def predict_weights(model: MotionGenerator, corpus: MotionCorpus, index: int, temperature: float = 0.0, seed: int = 0) -> np.ndarray:
+    """[T, 52] generated for clip `index` as recorded."""
+    clip = corpus.clip(index)
+    return generate_weights(model, clip.content.numpy(), clip.melody.numpy(), temperature, seed)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Pearson's r, or None where either does not move."""
+    if len(a) < 3 or a.std() < _STILL or b.std() < _STILL:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _mean(values: list) -> float | None:
+    kept = [value for value in values if value is not None]
+    return float(np.mean(kept)) if kept else None
+
+
+def mouth_metrics(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict:
+    """Figures over clips.
+
+    Args:
+        pairs: generated and tracked canonical landmarks [T, 68, 3] [m] of each clip.
+
+    Returns:
+        clips: how many; mouth_open_correlation, mouth_width_correlation: mean over clips of Pearson's r;
+        mouth_open_variance: generated over tracked variance of the opening, all clips together;
+        lip_velocity_error: mean distance between generated and tracked lip movement [mm per frame];
+        still_lip_velocity_error: the same for a mouth that never moves;
+        closure_error: where the tracked mouth is closed, the generated opening beyond the tracked one, mean, as a
+        share of the tracked opening's 5-95 % range;
+        jitter, tracked_jitter: mean lip acceleration [mm per frame^2].
+    """
+    opening, width, velocity, still, jitter, tracked_jitter = [], [], [], [], [], []
+    openings = [(mouth_opening(a), mouth_opening(b)) for a, b in pairs]
+    for (generated, tracked), (open_a, open_b) in zip(pairs, openings):
+        opening.append(_correlation(open_a, open_b))
+        width.append(_correlation(mouth_width(generated), mouth_width(tracked)))
+        move_a, move_b = (1000 * np.diff(x[:, LIPS_68], axis=0) for x in (generated, tracked))
+        velocity.append(np.linalg.norm(move_a - move_b, axis=-1).mean() if len(move_a) else None)
+        still.append(np.linalg.norm(move_b, axis=-1).mean() if len(move_b) else None)
+        jitter.append(np.linalg.norm(np.diff(move_a, axis=0), axis=-1).mean() if len(move_a) > 1 else None)
+        tracked_jitter.append(np.linalg.norm(np.diff(move_b, axis=0), axis=-1).mean() if len(move_b) > 1 else None)
+    closure = variance = None
+    if openings:
+        all_a, all_b = (np.concatenate(x) for x in zip(*openings))
+        low, high = np.percentile(all_b, [5, 95])
+        closed = all_b <= low + _CLOSED_SHARE * (high - low)
+        if high - low > _STILL and closed.any():
+            closure = float(np.maximum(0, all_a - all_b)[closed].mean() / (high - low))
+            variance = float(all_a.var() / all_b.var())
+    return {
+        "clips": len(pairs), "mouth_open_correlation": _mean(opening), "mouth_width_correlation": _mean(width),
+        "mouth_open_variance": variance, "lip_velocity_error": _mean(velocity), "still_lip_velocity_error": _mean(still),
+        "closure_error": closure, "jitter": _mean(jitter), "tracked_jitter": _mean(tracked_jitter),
+    }
+
+
+def corpus_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: MouthMeasures, limit: int | None = None,
+                   temperature: float = 0.0, seed: int = 0) -> dict:
+    """`mouth_metrics` on the corpus' held-out clips (on at most `limit` of them)."""
+    chosen = corpus.test if limit is None else corpus.test[:: max(1, len(corpus.test) // limit)]
+    return mouth_metrics([
+        (measures.landmarks(predict_weights(model, corpus, int(i), temperature, seed)),
+         measures.landmarks(corpus.clip(int(i)).expression.numpy())) for i in chosen])

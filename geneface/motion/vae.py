@@ -1,0 +1,157 @@
+"""Speech to facial motion: a conditional variational auto-encoder with a normalising-flow prior.
+
+After GeneFace's "flow VAE" (Ye et al. 2023, arXiv:2301.13430), rebuilt on Whisper features and ARKit expression weights:
+
+* `condition` turns content features, F0, energy and voicing (50 Hz) into a sequence at 25 Hz;
+* `encode` compresses real motion, given the condition, into 16 latent channels at 6.25 Hz (training only);
+* `prior` is a volume-preserving flow from those latents to a standard normal, given the condition;
+* `decode` turns latents and condition into expression weights.
+
+With zero noise the prior's mode is decoded: the deterministic prediction.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..errors import UserError
+from ..types import EXPRESSIONS, write_atomically
+from .layers import FlowPrior, GatedStack
+
+SCHEMA_VERSION = 1
+FPS = 25.0  # of the motion
+STRIDE = 4  # motion frames per latent frame
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """Constructor arguments of `MotionGenerator`.
+
+    Attributes:
+        driven: names of the ARKit weights that speech drives, in ARKit order; the others stay zero.
+        content: channels of the content features.
+        melody: channels of `inputs.melody`.
+        hidden: channels of condition encoder and decoder.
+        latent: latent channels.
+        dropout: in the condition encoder, while training.
+    """
+
+    driven: tuple[str, ...]
+    content: int = 512
+    melody: int = 3
+    hidden: int = 128
+    latent: int = 16
+    dropout: float = 0.1
+
+
+class MotionGenerator(nn.Module):
+    """See the module's docstring. All sequences are [B, channels, T]; T (25 fps) is a multiple of 4."""
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        hidden, driven = spec.hidden, len(spec.driven)
+        self.content_in = nn.Conv1d(spec.content, hidden, 1)
+        self.melody_in = nn.Conv1d(spec.melody, hidden, 5, padding=2)
+        self.halve = nn.Conv1d(hidden, hidden, 4, stride=2, padding=1)
+        self.condition_stack = GatedStack(hidden, (1, 2, 4, 8, 2, 1), 3, dropout=spec.dropout)
+        self.condition_down = nn.Conv1d(hidden, hidden, STRIDE, stride=STRIDE)
+
+        self.motion_in = nn.Conv1d(driven, 64, 1)
+        self.encoder_stack = GatedStack(64, (1, 2, 1, 2), 3, condition=hidden)
+        self.encoder_out = nn.Conv1d(64, 2 * spec.latent, STRIDE, stride=STRIDE)
+
+        self.prior = FlowPrior(spec.latent, hidden)
+
+        self.latent_up = nn.ConvTranspose1d(spec.latent, hidden, STRIDE, stride=STRIDE)
+        self.decoder_stack = GatedStack(hidden, (1, 2, 4, 1), 3, condition=hidden, dropout=spec.dropout)
+        self.motion_out = nn.Conv1d(hidden, driven, 1)
+
+        # Statistics of the training corpus.
+        self.register_buffer("content_mean", torch.zeros(spec.content))
+        self.register_buffer("content_std", torch.ones(spec.content))
+        self.register_buffer("weight_mean", torch.zeros(driven))
+        self.register_buffer("weight_std", torch.ones(driven))
+        self.register_buffer("rest", torch.zeros(EXPRESSIONS))  # the mouth in silence
+
+    @property
+    def reach(self) -> int:
+        """Frames (25 fps) on either side of a frame that its prediction can depend on, rounded up to whole strides."""
+        frames = 3 + self.condition_stack.reach + STRIDE * (self.prior.reach + 1) + self.decoder_stack.reach
+        return -(-frames // STRIDE) * STRIDE
+
+    def condition(self, content: torch.Tensor, melody: torch.Tensor) -> torch.Tensor:
+        """content [B, 512, 2T] standardised, melody [B, 3, 2T] -> [B, hidden, T]."""
+        x = self.content_in(content) + self.melody_in(melody)
+        return self.condition_stack(self.halve(torch.nn.functional.silu(x)))
+
+    def encode(self, motion: torch.Tensor, condition: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Standardised motion [B, driven, T] -> mean and log standard deviation [B, latent, T/4] of q(z | motion, speech)."""
+        hidden = self.encoder_stack(self.motion_in(motion), condition)
+        mean, log_std = self.encoder_out(hidden).chunk(2, dim=1)
+        return mean, log_std.clamp(-6, 2)
+
+    def decode(self, latent: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """latent [B, latent, T/4], condition [B, hidden, T] -> standardised motion [B, driven, T]."""
+        return self.motion_out(self.decoder_stack(self.latent_up(latent), condition))
+
+    def down(self, condition: torch.Tensor) -> torch.Tensor:
+        """Condition at the latents' rate: [B, hidden, T] -> [B, hidden, T/4]."""
+        return self.condition_down(condition)
+
+    def generate(self, content: torch.Tensor, melody: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Speech and prior noise [B, latent, T/4] (zeros: the deterministic prediction) -> standardised motion."""
+        condition = self.condition(content, melody)
+        return self.decode(self.prior.inverse(noise, self.down(condition)), condition)
+
+    def standardise_content(self, content: torch.Tensor) -> torch.Tensor:
+        """[..., 512] features -> zero mean, unit variance over the training corpus."""
+        return (content - self.content_mean) / self.content_std
+
+    def weights(self, motion: torch.Tensor) -> torch.Tensor:
+        """Standardised motion [B, driven, T] -> ARKit weights of the driven channels [B, T, driven], unclamped."""
+        return motion.transpose(1, 2) * self.weight_std + self.weight_mean
+
+    def save(self, path: str | Path, info: dict) -> None:
+        """Write weights (half precision) and description to one safetensors file, atomically."""
+        from safetensors.torch import save_file
+
+        tensors = {n: v.detach().half().contiguous() if v.numel() > 1024 else v.detach().float().contiguous()
+                   for n, v in self.state_dict().items()}
+        header = {"type": "geneface.MotionGenerator", "schema_version": SCHEMA_VERSION, "spec": asdict(self.spec), "info": info}
+        write_atomically(Path(path), lambda part: save_file(tensors, part, {"geneface": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> tuple["MotionGenerator", dict]:
+        """Model in evaluation mode, and the `info` it was saved with.
+
+        Raises:
+            UserError: no such file, not a motion model, another schema, or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such motion model; train one with geneface train-motion CORPUS -o {path}")
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get("geneface", "{}"))
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+        except (SafetensorError, ValueError, OSError) as error:
+            raise UserError(f"{path}: not a readable motion model ({error}); train it again") from error
+        if header.get("type") != "geneface.MotionGenerator":
+            raise UserError(f"{path}: not a motion model; train one with geneface train-motion CORPUS -o {path}")
+        if header["schema_version"] != SCHEMA_VERSION:
+            raise UserError(f"{path}: motion model schema {header['schema_version']}, this version reads {SCHEMA_VERSION}; "
+                            "train it again, or install the version that made it")
+        try:
+            spec = header["spec"]
+            model = cls(GeneratorSpec(**(spec | {"driven": tuple(spec["driven"])})))
+            model.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: damaged motion model ({error}); train it again") from error
+        return model.eval().requires_grad_(False), header["info"]

@@ -1,0 +1,1 @@
+"""Speech: what the motion generator hears (content features, pitch, energy)."""
