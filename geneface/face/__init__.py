@@ -1,0 +1,1 @@
+"""The face: ARKit expressions, landmark index sets, the 3D head basis, tracked motion."""

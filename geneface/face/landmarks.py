@@ -1,0 +1,92 @@
+"""Facial landmark index sets, and measures on landmarks.
+
+`478` is MediaPipe Face Mesh with irises (468 surface points, then 5 per iris); `68` is the iBUG 300-W markup
+(Sagonas et al. 2013), whose points are taken from MediaPipe's. Right and left are the person's own: the right eye
+is on the image's left. MediaPipe's contours are those of its `face_mesh_connections`.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+# iBUG order: jaw from the person's right ear to the left, brows, nose, eyes, outer lips, inner lips.
+MEDIAPIPE_TO_68 = np.array([
+    127, 234, 93, 132, 58, 172, 150, 176, 152, 400, 379, 397, 288, 361, 323, 454, 356,
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    168, 197, 5, 4, 98, 97, 2, 326, 327,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,
+    78, 81, 13, 311, 308, 402, 14, 178,
+])
+JAW_68 = np.arange(0, 17)
+BROWS_68 = np.arange(17, 27)
+NOSE_68 = np.arange(27, 36)
+EYES_68 = np.arange(36, 48)
+LIPS_OUTER_68 = np.arange(48, 60)
+LIPS_INNER_68 = np.arange(60, 68)
+LIPS_68 = np.arange(48, 68)
+
+# Closed loops, starting at the person's right corner and running over the upper lip, back over the lower.
+LIPS_OUTER_UPPER = np.array([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291])
+LIPS_OUTER_LOWER = np.array([61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291])
+LIPS_INNER_UPPER = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
+LIPS_INNER_LOWER = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
+LIPS_OUTER = np.concatenate([LIPS_OUTER_UPPER, LIPS_OUTER_LOWER[-2:0:-1]])
+LIPS_INNER = np.concatenate([LIPS_INNER_UPPER, LIPS_INNER_LOWER[-2:0:-1]])
+LIPS = np.concatenate([LIPS_OUTER, LIPS_INNER])
+
+# Eyelid edges, outer corner to inner corner (corners in both).
+EYE_RIGHT_UPPER = np.array([33, 246, 161, 160, 159, 158, 157, 173, 133])
+EYE_RIGHT_LOWER = np.array([33, 7, 163, 144, 145, 153, 154, 155, 133])
+EYE_LEFT_UPPER = np.array([263, 466, 388, 387, 386, 385, 384, 398, 362])
+EYE_LEFT_LOWER = np.array([263, 249, 390, 373, 374, 380, 381, 382, 362])
+EYE_RIGHT = np.concatenate([EYE_RIGHT_UPPER, EYE_RIGHT_LOWER[-2:0:-1]])
+EYE_LEFT = np.concatenate([EYE_LEFT_UPPER, EYE_LEFT_LOWER[-2:0:-1]])
+
+BROW_RIGHT = np.array([70, 63, 105, 66, 107, 55, 65, 52, 53, 46])
+BROW_LEFT = np.array([300, 293, 334, 296, 336, 285, 295, 282, 283, 276])
+BROWS = np.concatenate([BROW_RIGHT, BROW_LEFT])
+
+IRIS_RIGHT = np.arange(468, 473)  # centre, then four points of the rim
+IRIS_LEFT = np.arange(473, 478)
+
+FACE_OVAL = np.array([
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
+    136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+])
+# The lower half of the oval, where the visible outline slides over the skin as the head turns.
+JAW_OVAL = np.array([
+    127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356,
+])
+NOSE = np.array([168, 6, 197, 195, 5, 4, 1, 2, 98, 97, 326, 327, 48, 278, 64, 294])
+
+
+def _points(landmarks: np.ndarray, in_478: int, in_68: int) -> np.ndarray:
+    if landmarks.shape[-2] == 68:
+        return landmarks[..., in_68, :]
+    if landmarks.shape[-2] in (468, 478):
+        return landmarks[..., in_478, :]
+    raise ValueError(f"landmarks: expected 68 or 478 points, got shape {landmarks.shape}")
+
+
+def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
+    """Distance of the inner lips' midpoints, [...,68 or 478,2 or 3] -> [...], in the landmarks' unit."""
+    return np.linalg.norm(_points(landmarks, 13, 62) - _points(landmarks, 14, 66), axis=-1)
+
+
+def mouth_width(landmarks: np.ndarray) -> np.ndarray:
+    """Distance of the mouth's outer corners, [...,68 or 478,2 or 3] -> [...], in the landmarks' unit."""
+    return np.linalg.norm(_points(landmarks, 61, 48) - _points(landmarks, 291, 54), axis=-1)
+
+
+def eye_aspect(landmarks: np.ndarray) -> np.ndarray:
+    """Eyelid opening over eye width, [...,478,2 or 3] -> [...,2], the person's right eye (image left) first.
+
+    The mean of three lid distances over the distance of the corners (Soukupova and Cech 2016, with all of
+    MediaPipe's inner lid points), so it does not change with the size of the face.
+    """
+    sides = []
+    for upper, lower in ((EYE_RIGHT_UPPER, EYE_RIGHT_LOWER), (EYE_LEFT_UPPER, EYE_LEFT_LOWER)):
+        lids = np.linalg.norm(landmarks[..., upper[2:-2], :] - landmarks[..., lower[2:-2], :], axis=-1).mean(-1)
+        width = np.linalg.norm(landmarks[..., upper[0], :] - landmarks[..., upper[-1], :], axis=-1)
+        sides.append(lids / np.maximum(width, 1e-9))
+    return np.stack(sides, -1)
