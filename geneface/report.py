@@ -1,0 +1,221 @@
+"""One self-contained HTML page of figures, pictures and plots, and the same figures as JSON.
+
+```
+report = Report("Prepared: talk.mp4")
+section = report.section("Checks")
+section.verdicts([Verdict("face", "ok", "in all frames")])
+section.strip([frame, overlay], "frame and masks")
+section.plot(lambda axes: axes.plot(opening), "mouth opening")
+report.save("person/report.html", {"frames": 1000})
+```
+"""
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .types import require, write_atomically
+
+VERDICTS = ("ok", "warn", "fail")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of one check.
+
+    Attributes:
+        check: its name.
+        verdict: ok, warn or fail.
+        value: what was measured, for people.
+        advice: what to do about it, "" when all is well.
+    """
+
+    check: str
+    verdict: str
+    value: str = ""
+    advice: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.verdict in VERDICTS, f"verdict: expected one of {VERDICTS}, got {self.verdict!r}")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: numpy to Python, paths to text, NaN and infinity to null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Verdict):
+        return asdict(value)
+    return value
+
+
+def readable(value: Any) -> str:
+    """A figure for people: four significant digits, a dash for what was not measurable."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(readable(item) for item in value) or "none"
+    return str(value)
+
+
+def _picture_source(picture: np.ndarray, quality: int) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def side_by_side(pictures: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
+    """[H,W,3] uint8: pictures [h,w,3] in a row, each centred in the tallest's height, on white."""
+    require(len(pictures) > 0, "pictures: none given")
+    height = max(len(picture) for picture in pictures)
+    width = sum(picture.shape[1] for picture in pictures) + gap * (len(pictures) - 1)
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    left = 0
+    for picture in pictures:
+        top = (height - len(picture)) // 2
+        canvas[top:top + len(picture), left:left + picture.shape[1]] = picture
+        left += picture.shape[1] + gap
+    return canvas
+
+
+class Section:
+    """Part of a report; made by `Report.section`."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.blocks: list[dict[str, Any]] = []
+
+    def text(self, text: str) -> None:
+        """A paragraph."""
+        self.blocks.append({"kind": "text", "text": text})
+
+    def values(self, values: dict[str, Any], notes: dict[str, str] | None = None) -> None:
+        """Names with their figures, and a remark on some."""
+        rows = [(name, readable(value), (notes or {}).get(name, "")) for name, value in values.items()]
+        self.blocks.append({"kind": "values", "rows": rows})
+
+    def verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """A table of checks, the worst first."""
+        rows = sorted(verdicts, key=lambda row: -VERDICTS.index(row.verdict))
+        self.blocks.append({"kind": "verdicts", "rows": [asdict(row) for row in rows]})
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """A table with a header."""
+        self.blocks.append({"kind": "table", "header": list(header),
+                            "rows": [[readable(value) for value in row] for row in rows]})
+
+    def picture(self, picture: np.ndarray, caption: str = "", quality: int = 88) -> None:
+        """One picture, [H,W,3] uint8 RGB."""
+        require(picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8,
+                f"picture: expected [H,W,3] uint8, got {picture.shape} {picture.dtype}")
+        self.blocks.append({"kind": "picture", "source": _picture_source(picture, quality), "caption": caption})
+
+    def strip(self, pictures: Sequence[np.ndarray], caption: str = "", height: int | None = None) -> None:
+        """Pictures [h,w,3] uint8 RGB in a row, scaled to `height` [px] where given."""
+        if height is not None:
+            pictures = [_scaled(picture, height) for picture in pictures]
+        self.picture(side_by_side(pictures), caption)
+
+    def plot(self, draw: Callable[[Any], None], caption: str = "", size: tuple[float, float] = (11, 2.6)) -> None:
+        """A plot.
+
+        Args:
+            draw: draws on the matplotlib axes it is given.
+            size: width and height [inch].
+        """
+        # A figure of our own: pyplot keeps figures in a global list and picks a window system.
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper right", fontsize=8, framealpha=0.8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100)
+        source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        self.blocks.append({"kind": "picture", "source": source, "caption": caption})
+
+
+def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
+    from PIL import Image
+
+    if len(picture) == height:
+        return picture
+    width = max(1, round(picture.shape[1] * height / len(picture)))
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+
+
+class Report:
+    """A page made of sections.
+
+    Args:
+        title, subtitle: its heading.
+    """
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title, self.subtitle = title, subtitle
+        self.sections: list[Section] = []
+
+    def section(self, title: str) -> Section:
+        """A new section at the end."""
+        self.sections.append(Section(title))
+        return self.sections[-1]
+
+    def html(self) -> str:
+        """The page, complete in itself: no script, no link, pictures inside."""
+        import jinja2
+
+        template = resources.files("geneface").joinpath("data", "report.html.j2").read_text("utf-8")
+        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+        sections = [{"title": section.title, "blocks": section.blocks} for section in self.sections]
+        return environment.from_string(template).render(
+            title=self.title, subtitle=self.subtitle, sections=sections, version=_version())
+
+    def save(self, path: str | Path, data: dict[str, Any]) -> Path:
+        """Write the page to `path` (.html) and `data` beside it as .json, both atomically.
+
+        Returns:
+            `path`.
+        """
+        path = Path(path)
+        page = self.html()
+        numbers = json.dumps(plain(data), indent=1, allow_nan=False)
+        write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(numbers, "utf-8"))
+        write_atomically(path, lambda temporary: temporary.write_text(page, "utf-8"))
+        return path
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("geneface")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return ""
