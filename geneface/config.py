@@ -6,6 +6,7 @@ command-line options override both. Unknown keys are errors that name the neares
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,12 @@ class PrepareConfig:
     size: int = 512  # side of the square portrait crop [px]
     fps: float = 25.0  # frames per second inside
     sample_rate: int = 16000  # audio inside [Hz]
+    min_seconds: float = 2.5  # shortest take that is accepted [s]
+    allow_silent: bool = False  # go on without sound: the avatar is then learned from the picture alone
+    strict: bool = False  # stop on a check's warning instead of noting it
+    jpeg_quality: int = 95  # of the cropped frames
+    plate_samples: int = 80  # frames that the clean background is made from
+    held_out: int = 11  # the last 1/held_out of the frames is kept for measuring
     seed: int = 0
 
 
@@ -130,9 +137,62 @@ def load(config: T, *files: str | Path) -> T:
     for file in files:
         try:
             values = yaml.safe_load(Path(file).read_text("utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"{file}: unreadable configuration ({error})") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{file}: unreadable configuration ({' '.join(str(error).split())}); check the file") from error
         if not isinstance(values, dict):
             raise UserError(f"{file}: expected 'key: value' lines")
         config = override(config, values, str(file))
     return config
+
+
+def folder() -> Path:
+    """Where the configuration files of the package lie: inside it when installed, beside it in a source tree."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def presets(stage: str) -> list[str]:
+    """Names of the presets of a stage, from `configs/<stage>_<preset>.yaml`."""
+    return sorted(file.stem.removeprefix(f"{stage}_") for file in folder().glob(f"{stage}_*.yaml"))
+
+
+def resolve(
+    config: T, stage: str, preset: str | None = None, file: str | Path | None = None,
+    settings: Sequence[str] = (), options: dict[str, Any] | None = None,
+) -> T:
+    """The configuration of one run: defaults, then the stage's file, a preset, a file of the user's own,
+    `key=value` settings and named options; the later wins.
+
+    Args:
+        config: the defaults.
+        settings: "key=value" texts, values in YAML.
+        options: named options; those that are None were not given.
+
+    Raises:
+        UserError: unknown preset, key or file, or a value of the wrong type.
+    """
+    import yaml
+
+    default = folder() / f"{stage}.yaml"
+    files = [default] if default.is_file() else []
+    if preset is not None:
+        known = presets(stage)
+        if preset not in known:
+            nearest = difflib.get_close_matches(preset, known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(known) or 'none'}"
+            raise UserError(f"{stage}: unknown preset {preset!r}; {hint}")
+        files.append(folder() / f"{stage}_{preset}.yaml")
+    if file is not None:
+        files.append(Path(file))
+    config = load(config, *files)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise UserError(f"--set {setting}: expected key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {setting}: the value is not readable; quote it") from error
+        config = override(config, {key.strip(): value}, f"--set {setting}")
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    return override(config, given, "options")
