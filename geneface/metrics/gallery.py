@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..report import side_by_side
 from .face import mouth_box
 from .image import resize
 
 PICTURE_SIDE = 320  # of each picture of a strip [px]
+GAP = 4  # between them [px]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Gallery:
         self._step += 1
         if not (bad or wanted):
             return
-        strip = Strip(index, side_by_side([truth, *renders.values()], self._box), dict(lip_distance_px))
+        strip = Strip(index, frames_and_mouths([truth, *renders.values()], self._box), dict(lip_distance_px))
         if wanted:
             self.even.append(strip)
         if bad:
@@ -81,14 +83,11 @@ class Gallery:
             (heapq.heappush if len(self._worst) < self._worst_count else heapq.heapreplace)(self._worst, item)
 
 
-def side_by_side(pictures: list[np.ndarray], box: tuple[slice, slice] | None) -> np.ndarray:
+def frames_and_mouths(pictures: list[np.ndarray], box: tuple[slice, slice] | None) -> np.ndarray:
     """[H,W,3] uint8: the pictures in a row, and below each its part in `box`, enlarged to the same width."""
     rows = []
     for parts in (pictures, [picture[box] for picture in pictures] if box else []):
-        row = []
-        for part in parts:
-            height = max(1, round(part.shape[0] * PICTURE_SIDE / part.shape[1]))
-            row.append(resize(part, (PICTURE_SIDE, height)))
-        if row:
-            rows.append(np.concatenate(row, axis=1))
+        if parts:
+            height = max(1, round(parts[0].shape[0] * PICTURE_SIDE / parts[0].shape[1]))
+            rows.append(side_by_side([resize(part, (PICTURE_SIDE, height)) for part in parts], gap=GAP))
     return np.concatenate(rows)

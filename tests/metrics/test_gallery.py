@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geneface.face import landmarks as sets
-from geneface.metrics.gallery import PICTURE_SIDE, Gallery, side_by_side
+from geneface.metrics.gallery import GAP, PICTURE_SIDE, Gallery, frames_and_mouths
 
 
 def offer_all(gallery, distances, landmarks=None):
@@ -45,10 +45,10 @@ def test_mouths_are_enlarged_below_and_kept_in_place_without_a_face():
         gallery.offer(0, truth, {"tracked": truth}, found, {"tracked": 0.0})
     top = round(120 * PICTURE_SIDE / 200)
     for strip in gallery.even:
-        assert strip.pictures.shape == (top + PICTURE_SIDE, 2 * PICTURE_SIDE, 3)
+        assert strip.pictures.shape == (top + PICTURE_SIDE, 2 * PICTURE_SIDE + GAP, 3)
         middle = strip.pictures[top + PICTURE_SIDE // 2, PICTURE_SIDE // 2]
         assert (middle == 255).all() and (strip.pictures[top, 0] == 0).all()
 
 
-def test_side_by_side_without_mouths():
-    assert side_by_side([np.zeros((10, 20, 3), np.uint8)] * 3, None).shape == (160, 960, 3)
+def test_frames_without_mouths():
+    assert frames_and_mouths([np.zeros((10, 20, 3), np.uint8)] * 3, None).shape == (160, 960 + 2 * GAP, 3)
