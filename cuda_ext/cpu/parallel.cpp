@@ -30,41 +30,41 @@ public:
             for (int64_t i = 0; i < count; ++i) task(i);
             return;
         }
-        while (static_cast<int>(workers_.size()) < threads - 1) {
-            const int number = static_cast<int>(workers_.size());
-            workers_.emplace_back([this, number] { work(number); });
-        }
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            task_ = &task;
-            count_ = count;
-            next_.store(0);
-            helpers_ = threads - 1;
-            busy_ = threads - 1;
-            ++generation_;
-        }
-        wake_.notify_all();
-        take();
+        while (static_cast<int>(workers_.size()) < threads - 1) workers_.emplace_back([this] { work(); });
         std::unique_lock<std::mutex> lock(mutex_);
-        done_.wait(lock, [this] { return busy_ == 0; });
+        task_ = &task;
+        count_ = count;
+        next_.store(0);
+        free_places_ = threads - 1;
+        ++generation_;
+        lock.unlock();
+        wake_.notify_all();
+        take(task, count);
+        lock.lock();
+        task_ = nullptr;  // a worker that has not come by now finds nothing to do: no waiting for it
+        done_.wait(lock, [this] { return working_ == 0; });
     }
 
 private:
-    void take() {
-        for (int64_t i; (i = next_.fetch_add(1)) < count_;) (*task_)(i);
+    void take(const std::function<void(int64_t)>& task, int64_t count) {
+        for (int64_t i; (i = next_.fetch_add(1)) < count;) task(i);
     }
 
-    void work(int number) {
+    void work() {
         uint64_t seen = 0;
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
-            wake_.wait(lock, [&] { return generation_ != seen; });
+            wake_.wait(lock, [&] { return task_ && generation_ != seen; });
             seen = generation_;
-            if (number >= helpers_) continue;
+            if (free_places_ == 0) continue;
+            --free_places_;
+            ++working_;
+            const std::function<void(int64_t)>& task = *task_;  // stays alive until working_ is 0 again
+            const int64_t count = count_;
             lock.unlock();
-            take();
+            take(task, count);
             lock.lock();
-            if (--busy_ == 0) done_.notify_one();
+            if (--working_ == 0) done_.notify_one();
         }
     }
 
@@ -74,7 +74,7 @@ private:
     const std::function<void(int64_t)>* task_ = nullptr;
     int64_t count_ = 0;
     std::atomic<int64_t> next_{0};
-    int helpers_ = 0, busy_ = 0;
+    int free_places_ = 0, working_ = 0;
     uint64_t generation_ = 0;
 };
 

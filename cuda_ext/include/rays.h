@@ -32,14 +32,18 @@ GENEFACE_HD void near_far_from_aabb(const float* o, const float* d, const float*
 // Occupancy bit field and the box it covers.
 struct OccupancyGrid {
     const uint8_t* bits;
-    int size;        // cells per axis
-    float low[3];    // minimum corner of the box
-    float scale[3];  // cells per unit length
+    const uint8_t* coarse;  // null, or one byte per block of 8^3 cells: 0 where all of them are empty
+    int size;               // cells per axis
+    float low[3];           // minimum corner of the box
+    float scale[3];         // cells per unit length
 };
+
+constexpr int kBlockShift = 3;  // cells of a block per axis, as a power of two
 
 GENEFACE_HD OccupancyGrid make_occupancy_grid(const uint8_t* bits, int size, const float* aabb) {
     OccupancyGrid grid;
     grid.bits = bits;
+    grid.coarse = nullptr;
     grid.size = size;
     for (int i = 0; i < 3; ++i) {
         grid.low[i] = aabb[i];
@@ -48,25 +52,67 @@ GENEFACE_HD OccupancyGrid make_occupancy_grid(const uint8_t* bits, int size, con
     return grid;
 }
 
-GENEFACE_HD bool occupied(const OccupancyGrid& grid, float x, float y, float z) {
-    const float size = static_cast<float>(grid.size);
-    const float u = (x - grid.low[0]) * grid.scale[0], v = (y - grid.low[1]) * grid.scale[1],
-                w = (z - grid.low[2]) * grid.scale[2];
-    if (!(u >= 0.f && v >= 0.f && w >= 0.f && u < size && v < size && w < size)) return false;
-    const int64_t number = static_cast<int64_t>(u) +
-                           grid.size * (static_cast<int64_t>(v) + grid.size * static_cast<int64_t>(w));
-    return grid.bits[number >> 3] >> (number & 7) & 1;
+// A ray in units of cells: coordinate i at depth t is start[i] + t * slope[i].
+struct CellRay {
+    float start[3], slope[3];
+};
+
+// Cell at a depth; false outside the grid.
+GENEFACE_HD bool cell_at(const CellRay& ray, float size, float depth, int (&cell)[3]) {
+    for (int i = 0; i < 3; ++i) {
+        const float u = ray.start[i] + depth * ray.slope[i];
+        if (!(u >= 0.f && u < size)) return false;
+        cell[i] = static_cast<int>(u);
+    }
+    return true;
+}
+
+// Last sample (number) that lies in the block of `cell`, which sample k is in. Samples between the two are
+// in it as well: coordinates are monotonic in depth, rounding included. So skipping changes no result.
+GENEFACE_HD int last_in_block(const CellRay& ray, float size, const int (&cell)[3], int k, float near, float jitter,
+                              float step) {
+    float leave = INFINITY;
+    for (int i = 0; i < 3; ++i) {
+        if (ray.slope[i] == 0.f) continue;
+        const int block = cell[i] >> kBlockShift;
+        const float side = static_cast<float>((ray.slope[i] > 0.f ? block + 1 : block) << kBlockShift);
+        const float t = (side - ray.start[i]) / ray.slope[i];
+        leave = t < leave ? t : leave;
+    }
+    const float steps = (leave - near) / step - jitter;
+    if (!(steps > static_cast<float>(k + 1) && steps < 16777216.f)) return k;
+    int other[3];
+    const int last = static_cast<int>(steps);
+    if (!cell_at(ray, size, near + (static_cast<float>(last) + jitter) * step, other)) return k;
+    for (int i = 0; i < 3; ++i)
+        if (other[i] >> kBlockShift != cell[i] >> kBlockShift) return k;
+    return last;
 }
 
 // Walk one ray; samples go to t where it is not null. Returns their number.
 GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far, float jitter,
                           const OccupancyGrid& grid, float step, int max_samples, float* t) {
     if (!(far > near) || std::isinf(near)) return 0;
+    CellRay ray;
+    for (int i = 0; i < 3; ++i) {
+        ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
+        ray.slope[i] = d[i] * grid.scale[i];
+    }
+    const float size = static_cast<float>(grid.size);
+    const int blocks = grid.size >> kBlockShift;
     int count = 0;
     for (int k = 0; count < max_samples; ++k) {
         const float depth = near + (static_cast<float>(k) + jitter) * step;
+        int cell[3];
         if (!(depth < far)) break;
-        if (!occupied(grid, o[0] + depth * d[0], o[1] + depth * d[1], o[2] + depth * d[2])) continue;
+        if (!cell_at(ray, size, depth, cell)) continue;
+        if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
+                                        blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
+            k = last_in_block(ray, size, cell, k, near, jitter, step);
+            continue;
+        }
+        const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
+        if (!(grid.bits[number >> 3] >> (number & 7) & 1)) continue;
         if (t) t[count] = depth;
         ++count;
     }

@@ -160,7 +160,7 @@ def march_rays(
         steps = int((spans[part] / step).ceil().amax()) + 1 if len(part) else 0
         k = torch.arange(steps, dtype=nears.dtype, device=nears.device)
         t = nears[part, None] + (k + jitter[part, None]) * step  # [n,K]
-        cell = (rays_o[part, None] + t[..., None] * rays_d[part, None] - low) * scale
+        cell = ((rays_o[part] - low) * scale)[:, None] + t[..., None] * (rays_d[part] * scale)[:, None]
         cell = cell.floor()
         inside = ((cell >= 0) & (cell < grid_size)).all(-1) & (t < fars[part, None]) & (spans[part, None] > 0)
         x, y, z = cell.masked_fill(~inside[..., None], 0).long().unbind(-1)

@@ -62,6 +62,31 @@ def test_march_agrees_with_reference(backend, size, most):
         assert torch.equal(a, e)
 
 
+@pytest.mark.parametrize("step", [0.3, 0.01, 0.003])
+def test_march_skips_empty_blocks_without_loss(backend, step):
+    """Few occupied cells: nearly all of the way is skipped, in steps longer and shorter than a cell."""
+    rays_o, rays_d = random_rays(500)
+    nears, fars = reference.near_far_from_aabb(rays_o, rays_d, AABB, 0.05)
+    fars[::3] += 1.0  # on through the far side of the box
+    occupancy, jitter = random_occupancy(0.002), torch.rand(500)
+    expected = reference.march_rays(rays_o, rays_d, nears, fars, occupancy, AABB, G, step, 50, jitter)
+    actual = march(backend, rays_o, rays_d, nears, fars, occupancy, step, 50, jitter)
+    assert len(expected[0]) > 0
+    for a, e in zip(actual, expected):
+        assert torch.equal(a, e)
+
+
+def test_march_of_a_grid_that_blocks_do_not_divide(backend):
+    rays_o, rays_d = random_rays(50)
+    nears, fars = reference.near_far_from_aabb(rays_o, rays_d, AABB, 0.05)
+    occupancy = reference.pack_bits(torch.rand(13**3), 0.7)
+    arguments = (rays_o, rays_d, nears, fars, occupancy, AABB)
+    expected = reference.march_rays(*arguments, 13, 0.03, 50)
+    actual = ops.march_rays(*(backend.tensor(v) for v in arguments), 13, 0.03, 50)
+    for a, e in zip(actual, expected):
+        assert torch.equal(a.cpu(), e)
+
+
 def test_march_against_brute_force(backend):
     """Sample by sample in plain Python, cells found by comparing coordinates."""
     rays_o, rays_d = random_rays(40)
