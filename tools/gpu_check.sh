@@ -7,7 +7,10 @@ python="${PYTHON:-python3}"
 
 "$python" - <<'CHECK'
 import sys
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit(f"gpu_check: {sys.executable} has no PyTorch; name a Python that has it, as in PYTHON=.venv/bin/python")
 if not torch.cuda.is_available():
     sys.exit("gpu_check: PyTorch sees no CUDA GPU; install its CUDA build and a driver, then run this again")
 print("GPU:", torch.cuda.get_device_name(), "| PyTorch", torch.__version__, "| CUDA", torch.version.cuda)

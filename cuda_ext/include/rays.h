@@ -55,6 +55,8 @@ GENEFACE_HD OccupancyGrid make_occupancy_grid(const uint8_t* bits, int size, con
 // A ray in units of cells: coordinate i at depth t is start[i] + t * slope[i].
 struct CellRay {
     float start[3], slope[3];
+    float inverse[3];  // 1 / slope, +infinity where the slope is 0
+    float ahead[3];    // 0 where the coordinate falls along the ray, else 1
 };
 
 // Cell at a depth; false outside the grid.
@@ -70,23 +72,20 @@ GENEFACE_HD bool cell_at(const CellRay& ray, float size, float depth, int (&cell
 // Last sample (number) that lies in the block of `cell`, which sample k is in. Samples between the two are
 // in it as well: coordinates are monotonic in depth, rounding included. So skipping changes no result.
 GENEFACE_HD int last_in_block(const CellRay& ray, float size, const int (&cell)[3], int k, float near, float jitter,
-                              float step) {
+                              float step, float per_step) {
     float leave = INFINITY;
     for (int i = 0; i < 3; ++i) {
-        if (ray.slope[i] == 0.f) continue;
-        const int block = cell[i] >> kBlockShift;
-        const float side = static_cast<float>((ray.slope[i] > 0.f ? block + 1 : block) << kBlockShift);
-        const float t = (side - ray.start[i]) / ray.slope[i];
-        leave = t < leave ? t : leave;
+        const float block = static_cast<float>(cell[i] >> kBlockShift) + ray.ahead[i];
+        const float t = (block * (1 << kBlockShift) - ray.start[i]) * ray.inverse[i];
+        leave = t < leave ? t : leave;  // not where t is NaN: on the side, and along it
     }
-    const float steps = (leave - near) / step - jitter;
+    const float steps = (leave - near) * per_step - jitter;
     if (!(steps > static_cast<float>(k + 1) && steps < 16777216.f)) return k;
     int other[3];
     const int last = static_cast<int>(steps);
     if (!cell_at(ray, size, near + (static_cast<float>(last) + jitter) * step, other)) return k;
-    for (int i = 0; i < 3; ++i)
-        if (other[i] >> kBlockShift != cell[i] >> kBlockShift) return k;
-    return last;
+    const int differ = (other[0] ^ cell[0]) | (other[1] ^ cell[1]) | (other[2] ^ cell[2]);
+    return differ >> kBlockShift ? k : last;
 }
 
 // Walk one ray; samples go to t where it is not null. Returns their number.
@@ -97,7 +96,10 @@ GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far,
     for (int i = 0; i < 3; ++i) {
         ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
         ray.slope[i] = d[i] * grid.scale[i];
+        ray.inverse[i] = ray.slope[i] == 0.f ? INFINITY : 1.f / ray.slope[i];
+        ray.ahead[i] = ray.slope[i] >= 0.f ? 1.f : 0.f;
     }
+    const float per_step = 1.f / step;
     const float size = static_cast<float>(grid.size);
     const int blocks = grid.size >> kBlockShift;
     int count = 0;
@@ -108,7 +110,7 @@ GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far,
         if (!cell_at(ray, size, depth, cell)) continue;
         if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
                                         blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
-            k = last_in_block(ray, size, cell, k, near, jitter, step);
+            k = last_in_block(ray, size, cell, k, near, jitter, step, per_step);
             continue;
         }
         const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
