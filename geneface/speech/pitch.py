@@ -40,7 +40,7 @@ def _frames(audio: np.ndarray, length: int) -> np.ndarray:
     """[T, length] windows centred on the feature frames, zeros outside the audio."""
     count = frame_count(len(audio))
     before = length // 2 - HOP // 2
-    padded = np.pad(audio, (before, max(0, (count - 1) * HOP + length - before - len(audio))))
+    padded = np.pad(audio, (before, max(0, max(count - 1, 0) * HOP + length - before - len(audio))))
     return np.lib.stride_tricks.sliding_window_view(padded, length)[::HOP][:count]
 
 
