@@ -108,7 +108,7 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 # from the outer corner to the middle (lips: where upper and lower lip touch) or to the inner corner (lids).
 EDGES = {
     "lip_upper": (431, 430, 418, 419, 516, 5360, 515, 514, 522, 521, 520),
-    "lip_lower": (431, 444, 437, 475, 481, 517, 523),
+    "lip_lower": (431, 444, 437, 475, 518, 534, 540),
     "lid_upper": (24, 18, 15, 12, 9, 6, 0, 1, 54, 57, 60, 102, 63, 67, 68),
     "lid_lower": (24, 27, 30, 33, 36, 41, 44, 47, 50, 53, 72, 69, 70, 68),
 }

@@ -29,11 +29,9 @@ from geneface.types import write_atomically  # noqa: E402
 
 # Average adult: between Anny's anchors "young" (2/3, about 25 years) and "old" (1).
 AVERAGE = {"gender": 0.5, "age": 0.74, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
-# Local changes that shape a face at rest. Body parts are out, and so is what resembles an expression:
-# `MAX_GAP` drops further ones by measurement.
+# Local changes that shape a face at rest. Body parts are out, and so is what resembles an expression.
 LOCAL_PREFIXES = ("cheek", "chin", "ear-", "eyebrows", "eye-", "forehead", "head-", "mouth", "neck", "nose")
 EXPRESSION_LIKE = ("mouth-angles", "mouth-dimples", "mouth-laugh-lines", "head-age", "nose-compression")
-MAX_GAP = 0.0012  # a change of identity may open the lips by at most this much at full weight [m]
 COMPONENTS = 64
 SAMPLES = 2500
 
@@ -193,7 +191,7 @@ def identity_samples(model, mesh: Mesh, seed: int) -> np.ndarray:
     for column, name in enumerate(("african", "asian", "caucasian")):
         phenotypes[name] = races[:, column]
 
-    keep = kept_changes(model, mesh)
+    keep = kept_changes(model)
     changes = np.zeros((SAMPLES, len(model.local_change_labels)))
     for row, label in enumerate(model.local_change_labels):
         if label not in keep:
@@ -218,38 +216,46 @@ def identity_samples(model, mesh: Mesh, seed: int) -> np.ndarray:
     return align(head_frame(samples.numpy()), mesh.mean, face_weights(mesh))
 
 
-def kept_changes(model, mesh: Mesh) -> set[str]:
-    """Local changes of the head at rest that do not open the lips."""
-    labels = {label: row for row, label in enumerate(model.blendshape_labels)}
-    upper, lower = lip_contact(mesh)
+def kept_changes(model) -> set[str]:
+    """Local changes that shape the head at rest."""
     keep = set()
     for label in model.local_change_labels:
         plain = label[2:] if label[:2] in ("l-", "r-") else label
-        if not plain.startswith(LOCAL_PREFIXES) or plain.startswith(EXPRESSION_LIKE):
-            continue
-        row = labels[f"local_change:{label}"]
-        gaps = []
-        for shape in (model.blendshapes[row], model.blendshapes[row + 1]):
-            delta = head_frame(shape[mesh.base].numpy())
-            gaps.append(np.abs(delta[lower, 1] - delta[upper, 1]).max())
-        if max(gaps) <= MAX_GAP:
+        if plain.startswith(LOCAL_PREFIXES) and not plain.startswith(EXPRESSION_LIKE):
             keep.add(label)
-        else:
-            say(f"left out {label}: opens the lips by {max(gaps) * 1e3:.1f} mm")
     return keep
 
 
-def lip_contact(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of the upper lip and, for each, the vertex of the lower lip that it rests on."""
-    from geneface.face.arkit import index
+def close_lips(mesh: Mesh, shapes: np.ndarray) -> np.ndarray:
+    """Shapes [...,V,3] changed near the mouth so that upper and lower lip meet along their edges.
 
-    lips = mesh.groups["lips"]
-    drop = mesh.expression[index("jawOpen"), lips, 1]
-    lower, upper = lips[drop > 0.6 * drop.max()], lips[drop < 0.15 * drop.max()]
-    distance = np.linalg.norm(mesh.mean[upper][:, None] - mesh.mean[lower][None], axis=-1)
-    partner = distance.argmin(1)
-    touching = distance.min(1) < 0.0035
-    return upper[touching], lower[partner[touching]]
+    A neutral face has its lips closed, whoever it is: then an opened mouth is always expression and never identity.
+    Half of each gap is taken by either lip, fading out with the distance from the edge.
+    """
+    from face_correspondence import EDGES
+
+    local = {int(b): v for v, b in enumerate(mesh.base)}
+    upper = np.array([local[v] for v in EDGES["lip_upper"]])
+    lower = np.array([local[v] for v in EDGES["lip_lower"]])
+    upper = np.concatenate([upper, mesh.mirror[upper[:-1]]])
+    lower = np.concatenate([lower, mesh.mirror[lower[:-1]]])
+    lower = lower[np.argsort(mesh.mean[lower, 0])]
+    x = mesh.mean[upper, 0]
+    after = np.clip(np.searchsorted(mesh.mean[lower, 0], x), 1, len(lower) - 1)
+    part = (x - mesh.mean[lower[after - 1], 0]) / (mesh.mean[lower[after], 0] - mesh.mean[lower[after - 1], 0])
+    part = np.clip(part, 0, 1)[:, None]
+    gap = shapes[..., upper, :] - (1 - part) * shapes[..., lower[after - 1], :] - part * shapes[..., lower[after], :]
+
+    near = np.union1d(mesh.groups["skin"], mesh.groups["mouth_cavity"])
+    distance = np.linalg.norm(mesh.mean[near][:, None] - mesh.mean[upper][None], axis=-1)
+    kernel = np.exp(-((distance / 0.003) ** 2)) + 1e-30
+    kernel *= (np.exp(-((distance.min(1) / 0.006) ** 2)) / kernel.sum(1))[:, None]
+    drop = mesh.expression[ARKIT_NAMES.index("jawOpen"), near, 1]
+    corner = drop[np.searchsorted(near, upper[0])] / drop.max()
+    side = np.clip((drop / drop.max() - corner) / 0.08, -1, 1)  # -1 upper lip, 1 lower lip
+    result = shapes.copy()
+    result[..., near, :] += np.einsum("n,np,...pi->...ni", side / 2, kernel, gap)
+    return result
 
 
 def face_weights(mesh: Mesh) -> np.ndarray:
@@ -312,6 +318,8 @@ def main() -> None:
     say(f"{len(mesh.mean)} vertices, {len(mesh.triangles)} triangles")
     samples = identity_samples(model, mesh, options.seed)
     mean, identity, share = principal_components(samples, face_weights(mesh))
+    for _ in range(3):  # the correction is local and approximate: repeat until the lips meet
+        mean, identity = close_lips(mesh, mean), close_lips(mesh, identity)
     mesh.mean = mean
     say(f"{COMPONENTS} identity components explain {share.sum():.1%} of the variance")
 
