@@ -20,7 +20,7 @@ from . import convert
 from .manifest import MANIFEST, Asset
 from .sources import SourceError, collect
 
-__all__ = ["MANIFEST", "Asset", "Status", "cache_folder", "cached", "fetch", "path", "status"]
+__all__ = ["MANIFEST", "Asset", "Status", "cache_folder", "cached", "fetch", "find", "path", "status"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,15 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("geneface", appauthor=False)) / "assets"
 
 
+def find(name: str) -> Asset:
+    """The manifest's entry of `name`. Raises ValueError naming the nearest where there is none."""
+    if name not in MANIFEST:
+        nearest = difflib.get_close_matches(name, MANIFEST, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(MANIFEST)}"
+        raise ValueError(f"no asset named {name!r}; {hint}")
+    return MANIFEST[name]
+
+
 def path(name: str) -> Path:
     """The file of asset `name`, fetched where it is not here yet.
 
@@ -57,7 +66,7 @@ def path(name: str) -> Path:
         ValueError: no such asset.
         UserError: it is not here and cannot be fetched.
     """
-    asset = _find(name)
+    asset = find(name)
     found = cached(asset)
     return found if found is not None else fetch(name)
 
@@ -97,7 +106,7 @@ def fetch(name: str, again: bool = False) -> Path:
     """
     from filelock import FileLock
 
-    asset = _find(name)
+    asset = find(name)
     folder = cache_folder()
     target = folder / asset.filename
     try:
@@ -153,14 +162,6 @@ def _make(asset: Asset, scratch: Path, target: Path) -> None:
 def _own_folder() -> Path | None:
     chosen = os.environ.get("GENEFACE_ASSETS")
     return Path(chosen) if chosen else None
-
-
-def _find(name: str) -> Asset:
-    if name not in MANIFEST:
-        nearest = difflib.get_close_matches(name, MANIFEST, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(MANIFEST)}"
-        raise ValueError(f"no asset named {name!r}; {hint}")
-    return MANIFEST[name]
 
 
 def _sha256(file: Path) -> str:
