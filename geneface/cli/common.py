@@ -1,0 +1,47 @@
+"""Options that several verbs have, and how results are shown."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object with the results.")]
+ConfigFile = Annotated[
+    Optional[Path], typer.Option("--config", metavar="FILE", help="YAML file of options (see configs/ for all of them).")
+]
+Settings = Annotated[
+    Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="One option of the configuration; may be repeated.")
+]
+
+
+def show(result: dict[str, Any], as_json: bool, keys: tuple[str, ...] = ()) -> None:
+    """Print the results: for people line by line, or as one line of JSON.
+
+    Args:
+        keys: keys that are always there, null where there is nothing to measure.
+    """
+    from ..report import plain, readable
+
+    result = {key: None for key in keys} | plain(result)
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        sys.stdout.flush()
+        return
+    for key, value in _flat(result):
+        print(f"{key:<28} {readable(value)}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for index, item in enumerate(value):
+                rows += _flat(item, f"{prefix}{key}.{index}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows

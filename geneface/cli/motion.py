@@ -1,0 +1,68 @@
+"""The verbs of the motion model: evaluate-motion and train-motion."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..config import MotionConfig, resolve
+from ..errors import UserError
+from .common import AsJson, ConfigFile, Settings, show
+
+EVALUATE_KEYS = (
+    "clips", "mouth_open_correlation", "mouth_width_correlation", "lip_velocity_error", "baseline_lip_velocity_error",
+    "sync_within_1", "wer_real", "wer_generated", "closure_error", "jitter", "report",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Offer the verbs of this file."""
+    app.command("evaluate-motion")(evaluate_motion)
+    app.command("train-motion")(train_motion)
+
+
+def evaluate_motion(
+    corpus: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Prepared corpus, or folder of talking clips; its held-out clips.")
+    ] = None,
+    person: Annotated[Optional[Path], typer.Option(metavar="PERSON_DIR", help="Prepared person; their held-out frames.")] = None,
+    split: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")] = None,
+    avatar: Annotated[Optional[Path], typer.Option(metavar="X.avatar", help="With --person: whose motion to generate.")] = None,
+    work: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Motion generated from speech against motion tracked on video."""
+    from .. import pipeline
+
+    if (corpus is None) == (person is None):
+        raise UserError("give either --corpus DIR or --person PERSON_DIR")
+    if avatar is not None and person is None:
+        raise UserError("--avatar goes with --person")
+    if split is not None and corpus is None:
+        raise UserError("--split goes with --corpus")
+    options = resolve(MotionConfig(), "motion", None, config, settings or ())
+    show(pipeline.evaluate_motion(corpus, person, avatar, split, work, options), as_json, EVALUATE_KEYS)
+
+
+def train_motion(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus, or folder of talking clips.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
+    steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
+    split: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")] = None,
+    work: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Talking clips to a motion model. An interrupted run goes on when it is called again."""
+    from .. import pipeline
+
+    options = resolve(MotionConfig(), "motion", None, config, settings or (), {"steps": steps})
+    show(pipeline.train_motion(corpus, output, options, split, work), as_json)

@@ -1,0 +1,181 @@
+"""The verbs of the main chain: prepare, fit, speak, render, evaluate, demo."""
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, presets, resolve
+from ..errors import UserError
+from ..progress import say
+from .common import AsJson, ConfigFile, Settings, show
+
+PREPARE_KEYS = (
+    "frames", "fps", "seconds", "size", "frames_per_s", "reprojection_px", "jitter_deg", "audio_offset_frames", "cuts",
+    "verdicts", "report",
+)
+FIT_KEYS = ("minutes", "steps", "avatar", "size_mb", "peak_memory_mb", "held_out")
+SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion")
+RENDER_KEYS = ("frames", "seconds", "fps_delivered", "frame_ms_p95", "peak_memory_mb", "output")
+EVALUATE_KEYS = ("tracked", "predicted", "report")
+
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")]
+Audio = Annotated[Optional[Path], typer.Option("--audio", metavar="FILE", help="Speech: any sound or video file.")]
+AvatarFile = Annotated[Path, typer.Argument(metavar="X.avatar", help="Fitted avatar.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Offer the verbs of this file."""
+    for verb in (demo, prepare, fit, speak, render, evaluate):
+        app.command()(verb)
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for everything.")] = Path("demo"),
+    minutes: Annotated[Optional[float], typer.Option(help="Time for the fit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything once, on a synthetic person: prepare, fit, speak, render, report."""
+    from .. import pipeline
+
+    result = pipeline.demo(output, minutes)
+    say(f"\nvideo   {result['output']}\nreport  {result['report']}")
+    show(result, as_json)
+
+
+def prepare(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Portrait video of one person.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PERSON_DIR", help="Folder to write.")],
+    size: Annotated[
+        Optional[int], typer.Option(help=f"Side of the square portrait crop [px]. Default: {PrepareConfig.size}.")
+    ] = None,
+    consent: Annotated[
+        Optional[str], typer.Option(metavar="TEXT", help="Who agreed to what; recorded in the person and its avatars.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """A portrait video to a prepared person. An interrupted run goes on when it is called again."""
+    from .. import pipeline
+
+    options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size})
+    if consent is None:
+        say("No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
+            "video agreed, add --consent \"who agreed to what\", so that whoever gets the avatar can see it.")
+    person = pipeline.prepare(video, output, options, consent)
+    show(_prepared(person), as_json, PREPARE_KEYS)
+
+
+def _prepared(person) -> dict:
+    """Figures of the person's report."""
+    file = person.path / "report.json"
+    try:
+        figures = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: unreadable ({error}); run geneface prepare again") from error
+    known = {key: figures[key] for key in PREPARE_KEYS if key in figures}
+    return known | {"report": str(person.path / "report.html")}
+
+
+def fit(
+    person: Annotated[Path, typer.Argument(metavar="PERSON_DIR", help="Prepared person.")],
+    output: Output,
+    preset: Annotated[
+        Optional[str], typer.Option(help=f"Trade of time against quality: {', '.join(presets('fit')) or 'none here'}.")
+    ] = None,
+    minutes: Annotated[Optional[float], typer.Option(help=f"Time limit. Default: {FitConfig.minutes:g}.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted fit.")] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """A prepared person to an avatar."""
+    from .. import pipeline
+
+    if minutes is not None and minutes <= 0:
+        raise UserError(f"--minutes {minutes:g}: must be more than 0")
+    options = resolve(FitConfig(), "fit", preset, config, settings or (), {"minutes": minutes})
+    avatar = pipeline.fit(person, output, options, resume)
+
+    from ..fit.monitor import peak_memory_mb
+
+    result = {
+        "minutes": avatar.info["minutes"], "steps": avatar.info["steps"], "avatar": output,
+        "size_mb": output.stat().st_size / 1e6, "peak_memory_mb": peak_memory_mb(), "held_out": avatar.info.get("held_out"),
+    }
+    show(result, as_json, FIT_KEYS)
+
+
+def speak(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="M.npz", help="Motion file to write.")],
+    avatar: Annotated[
+        Optional[Path], typer.Argument(metavar="[X.avatar]", help="Whose motion; without it, generic motion.")
+    ] = None,
+    audio: Audio = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Speech to the motion of a face."""
+    from .. import pipeline
+    from ..motion.predict import predict  # noqa: F401  loaded here, so that the figure below is of speech, not of imports
+    from ..speech.features import extract  # noqa: F401
+
+    if audio is None:
+        raise UserError("nothing to say; give --audio FILE")
+    options = resolve(MotionConfig(), "motion", None, config, settings or ())
+    began = time.perf_counter()
+    motion = pipeline.speak(avatar, audio, output, options)
+    spent = time.perf_counter() - began
+    seconds = len(motion) / motion.fps
+    result = {
+        "frames": len(motion), "fps": motion.fps, "seconds": seconds, "real_time_factor": seconds / spent, "motion": output,
+    }
+    show(result, as_json, SPEAK_KEYS)
+
+
+def render(
+    avatar: AvatarFile,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mp4", help="Video to write.")],
+    audio: Audio = None,
+    motion: Annotated[
+        Optional[Path], typer.Option(metavar="M.npz", help="Motion to show; with --audio, that is its sound.")
+    ] = None,
+    size: Annotated[Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """An avatar and speech, or motion, to a video."""
+    from dataclasses import asdict
+
+    from .. import pipeline
+
+    if audio is None and motion is None:
+        raise UserError("nothing to say; give --audio FILE or --motion M.npz")
+    options = resolve(RenderConfig(), "render", None, config, settings or (), {"size": size})
+    result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))
+    say("The video is marked as synthetic in its metadata. Say so where you show it.")
+    show(asdict(result), as_json, RENDER_KEYS)
+
+
+def evaluate(
+    avatar: AvatarFile,
+    person: Annotated[Path, typer.Option(metavar="PERSON_DIR", help="The prepared person it was fitted on.")],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Folder for the report. Default: X.evaluation.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """How near an avatar comes to frames that no training step saw."""
+    from .. import pipeline
+
+    options = resolve(EvaluateConfig(), "evaluate", None, config, settings or ())
+    folder = output if output is not None else avatar.with_name(f"{avatar.stem}.evaluation")
+    show(pipeline.evaluate(avatar, person, folder, options, resolve(MotionConfig(), "motion")), as_json, EVALUATE_KEYS)

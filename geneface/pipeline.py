@@ -1,0 +1,170 @@
+"""The stages, one after the other: what `geneface.prepare`, `fit`, `speak`, `render` and the rest do.
+
+Paths or boundary objects are taken alike, so that a stage's result can be handed to the next directly.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, resolve
+from .errors import UserError
+from .types import Avatar, MotionSequence, PreparedPerson
+
+if TYPE_CHECKING:
+    from .render import RenderResult
+
+SILENCE = 1e-3
+"""A recording whose loudest sample is below this (-60 dB of full scale) counts as silent."""
+
+
+def prepare(
+    video: str | Path, out: str | Path, config: PrepareConfig = PrepareConfig(), consent: str | None = None
+) -> PreparedPerson:
+    """A portrait video to a prepared person in the folder `out`.
+
+    Args:
+        consent: who agreed to what, in the person's words; recorded in the person and every avatar of them.
+
+    Raises:
+        UserError: the video cannot be used; the message says why.
+    """
+    from data_prep.prepare import prepare as run
+
+    return run(Path(video), Path(out), config, consent)
+
+
+def fit(
+    person: PreparedPerson | str | Path, out: str | Path, config: FitConfig | None = None, resume: bool = False,
+    preset: str | None = None,
+) -> Avatar:
+    """An avatar fitted to a prepared person, written to `out`.
+
+    The avatar's `info` holds what came of it: steps, minutes, and `held_out` {psnr_head, lpips_full,
+    lip_distance_px} measured on frames that no training step saw.
+
+    Args:
+        config: options; by default those of `configs/fit.yaml` and `preset`.
+        resume: go on from the checkpoint of an interrupted fit to the same `out`.
+
+    Raises:
+        UserError: the person cannot be fitted.
+        KeyboardInterrupt: after a checkpoint has been written.
+    """
+    from dataclasses import replace
+
+    from .fit.avatar import fit as run
+    from .metrics.evaluate import held_out
+    from .progress import say
+
+    person = _person(person)
+    check_output(out, ".avatar")
+    config = config if config is not None else resolve(FitConfig(), "fit", preset)
+    run(person, out, config, resume)
+    avatar = Avatar.load(out)
+    if len(person.held_out_frames):
+        say("measuring on held-out frames")
+        avatar = replace(avatar, info=avatar.info | {"held_out": held_out(avatar, person)})
+        avatar.save(out)
+    return avatar
+
+
+def speak(
+    avatar: Avatar | str | Path | None, audio: str | Path, out: str | Path | None = None,
+    config: MotionConfig = MotionConfig(),
+) -> MotionSequence:
+    """The motion of a face that says `audio`.
+
+    Args:
+        avatar: whose motion it shall be; None for generic motion.
+        audio: any file with sound.
+        out: file to keep the motion in (.npz), or None.
+
+    Raises:
+        UserError: the sound cannot be used.
+    """
+    import numpy as np
+
+    from .media import read_audio
+    from .motion.predict import predict
+    from .speech.features import extract
+
+    if out is not None:
+        check_output(out, ".npz")
+    avatar = None if avatar is None else _avatar(avatar)
+    samples = read_audio(audio)
+    if not len(samples) or float(np.abs(samples).max()) < SILENCE:
+        raise UserError(f"{audio}: the sound is silent; give a recording with speech")
+    motion = predict(extract(samples), avatar, config, source=f"speech: {Path(audio).name}")
+    if out is not None:
+        motion.save(out)
+    return motion
+
+
+def render(
+    avatar: Avatar | str | Path, motion: MotionSequence | str | Path | None, out: str | Path,
+    config: RenderConfig = RenderConfig(), audio: str | Path | None = None,
+    motion_config: MotionConfig = MotionConfig(),
+) -> "RenderResult":
+    """A video of the avatar making the motion, or saying `audio` where no motion is given.
+
+    The file's metadata says that it is synthetic.
+
+    Args:
+        audio: sound of the video; None for a silent one.
+
+    Raises:
+        UserError: neither motion nor audio, or something cannot be used.
+    """
+    from .render import render as run
+
+    check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
+    avatar = _avatar(avatar)
+    if motion is None:
+        if audio is None:
+            raise UserError("render: nothing to say; give --audio or --motion")
+        motion = speak(avatar, audio, None, motion_config)
+    elif not isinstance(motion, MotionSequence):
+        motion = MotionSequence.load(motion)
+    return run(avatar, motion, out, config, audio)
+
+
+def evaluate(
+    avatar: Avatar | str | Path, person: PreparedPerson | str | Path, out: str | Path | None = None,
+    config: EvaluateConfig = EvaluateConfig(), motion_config: MotionConfig = MotionConfig(),
+) -> dict[str, Any]:
+    """How near the avatar comes to the frames of its person that no training step saw; a report in `out`.
+
+    Returns:
+        `tracked`, `predicted` and `report`; see `metrics.evaluate.evaluate`.
+    """
+    from .metrics.evaluate import evaluate as run
+
+    return run(_avatar(avatar), _person(person), None if out is None else Path(out), config, motion_config)
+
+
+def demo(out: str | Path, minutes: float | None = None) -> dict[str, Any]:
+    """The whole chain on a synthetic person; see `demo.demo`."""
+    from .demo import demo as run
+
+    return run(Path(out), minutes)
+
+
+def check_output(path: str | Path, *endings: str) -> None:
+    """Raise UserError unless `path` can become a file with one of the endings. Said before hours of work, not after."""
+    path = Path(path)
+    if path.suffix.lower() not in endings:
+        raise UserError(f"{path}: the output is written as {', '.join(endings)}; give it such a name")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file")
+    existing = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    if existing is not None and not existing.is_dir():
+        raise UserError(f"{path}: {existing} is a file, not a folder; choose another output")
+
+
+def _avatar(avatar: Avatar | str | Path) -> Avatar:
+    return avatar if isinstance(avatar, Avatar) else Avatar.load(avatar)
+
+
+def _person(person: PreparedPerson | str | Path) -> PreparedPerson:
+    return person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)
