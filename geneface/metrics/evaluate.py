@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..face.detector import FaceDetector
 from ..face.landmarks import mouth_opening
 from ..face.motion import tracked_motion
+from ..motion.predict import predict
 from ..nerf.render import AvatarRenderer
 from ..progress import track
 from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
@@ -195,8 +196,6 @@ def _tracked(person: PreparedPerson, frames: range) -> np.ndarray:
 
 def _predicted(avatar: Avatar, person: PreparedPerson, frames: range, config: MotionConfig) -> np.ndarray:
     """[len(frames),68,3] driving landmarks as predicted from the sound of the frames alone."""
-    from ..motion.predict import predict
-
     landmarks = predict(excerpt(person.speech, frames, person.fps), avatar, config).landmarks
     # Rounding may leave the prediction a frame short; its last frame is held.
     return landmarks[np.minimum(np.arange(len(frames)), len(landmarks) - 1)]

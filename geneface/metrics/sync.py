@@ -48,7 +48,7 @@ def sync_offset_frames(signal: np.ndarray, truth: np.ndarray, max_lag: int = 10)
 
     Returns:
         the offset [frames], positive where the signal is late; None where the signals resemble each
-        other nowhere (see `MIN_PEAK`) or are too short.
+        other nowhere in that range (see `MIN_PEAK`), most at its very end, or are too short.
     """
     signal, truth = np.asarray(signal, np.float64), np.asarray(truth, np.float64)
     if signal.shape != truth.shape or signal.ndim != 1:
@@ -59,10 +59,11 @@ def sync_offset_frames(signal: np.ndarray, truth: np.ndarray, max_lag: int = 10)
     lags = np.arange(-max_lag, max_lag + 1)
     scores = np.array([_score(signal, truth, int(lag)) for lag in lags])
     best = int(np.argmax(scores))
-    if scores[best] < MIN_PEAK:
+    # At the end of the range there is no peak, only a slope towards one outside it.
+    if scores[best] < MIN_PEAK or (best in (0, len(lags) - 1) and max_lag > 0):
         return None
-    if best in (0, len(lags) - 1):
-        return float(lags[best])
+    if max_lag == 0:
+        return 0.0
     before, peak, after = scores[best - 1 : best + 2]
     curvature = before - 2 * peak + after
     if not np.isfinite(curvature) or curvature >= 0:

@@ -1,0 +1,186 @@
+"""Evaluation with a renderer and a detector whose answers are known: what is compared with what, and how it is reported."""
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geneface.config import EvaluateConfig
+from geneface.errors import UserError
+from geneface.face import landmarks as sets
+from geneface.face.detector import Detection
+from geneface.metrics import evaluate as evaluation
+from geneface.types import Avatar, CameraTrack, FaceTrack, MotionSequence, PreparedPerson, SpeechFeatures
+
+FRAMES, TRAIN, SIZE = 66, 44, 64
+LATE = 2  # frames by which the predicted mouth comes after the true one
+
+
+def opening(index):
+    """Mouth opening of a frame [px of the prepared frame], written into the picture's corner."""
+    return int(round(20 + 8 * np.sin(0.9 * index) + 6 * np.sin(0.37 * index + 1)))
+
+
+def picture(index, mouth):
+    """[64,64,3]: a grey head, a dark torso, and a corner block whose brightness tells the mouth's opening."""
+    out = np.full((SIZE, SIZE, 3), 90 + index % 3, np.uint8)
+    out[10:44, 16:48] = 170
+    out[44:] = 40
+    out[:8, :8] = 4 * mouth
+    return out
+
+
+def detect(frame):
+    """Landmarks of such a picture at 512 scale: a square face, lips open by what the corner says."""
+    points = np.tile([[256.0, 200.0]], (478, 1)) + np.random.default_rng(0).normal(scale=30, size=(478, 2))
+    gap = float(frame[20:40, 20:40].mean()) / 4
+    points[sets.LIPS] = [256, 290]
+    points[61], points[291] = (226, 290), (286, 290)
+    points[sets.LIPS_INNER_LOWER[1:-1]] = [256, 290 + gap]
+    return points.astype(np.float32)
+
+
+class FakeDetector:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def detect(self, frame):
+        assert frame.shape == (512, 512, 3)
+        if frame[-10:, -10:].mean() > 200:  # a frame marked as having no face
+            return None
+        return Detection(detect(frame), {}, 1)
+
+
+class FakeRenderer:
+    """Draws what the driving landmarks carry: frame number and opening in their first coordinates."""
+
+    def __init__(self, avatar):
+        self.avatar = avatar
+
+    def frame(self, landmarks, head_to_camera):
+        index, mouth, bare = landmarks[0]
+        # The pose given must be that of the frame.
+        assert head_to_camera[0, 3] == pytest.approx(index / 1000)
+        out = picture(int(index), int(mouth))
+        if bare:
+            out[-2:, -2:] = 255
+        return out
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    folder = tmp_path / "mary"
+    for name in ("frames", "masks"):
+        (folder / name).mkdir(parents=True)
+    mask = np.zeros((SIZE, SIZE, 3), np.uint8)
+    mask[..., 2] = 255
+    mask[10:44, 16:48] = [255, 0, 0]
+    mask[44:] = [0, 255, 0]
+    for index in range(FRAMES):
+        Image.fromarray(picture(index, opening(index))).save(folder / "frames" / f"{index:06d}.jpg", quality=100, subsampling=0)
+        Image.fromarray(mask).save(folder / "masks" / f"{index:06d}.png")
+    poses = np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1))
+    poses[:, 0, 3] = np.arange(FRAMES) / 1000
+    intrinsics = np.array([[100, 0, 32], [0, 100, 32], [0, 0, 1]], np.float32)
+    camera = CameraTrack(intrinsics, poses, SIZE, SIZE, 25.0)
+    camera.save(folder / "camera.npz")
+    zeros = np.zeros
+    FaceTrack(zeros((FRAMES, 478, 2), np.float32), np.ones(FRAMES, bool), zeros(3, np.float32),
+              zeros((FRAMES, 52), np.float32), np.ones((FRAMES, 2), np.float32), zeros((FRAMES, 2), np.float32),
+              25.0).save(folder / "face.npz")
+    SpeechFeatures(np.arange(2 * FRAMES, dtype=np.float32)[:, None] * np.ones(4, np.float32), zeros(2 * FRAMES, np.float32),
+                   zeros(2 * FRAMES, np.float32), zeros(2 * FRAMES, np.float32), 50.0).save(folder / "speech.npz")
+    (folder / "manifest.json").write_text(json.dumps({
+        "schema_version": 1, "finished": True, "frames": FRAMES, "fps": 25.0, "width": SIZE, "height": SIZE,
+        "train_frames": TRAIN, "source": {"name": "gone.mp4", "sha256": "0" * 64},
+    }), "utf-8")
+    person = PreparedPerson.open(folder)
+    avatar = Avatar(
+        {}, {}, zeros(3, np.float32), zeros((1, 68, 3), np.float32), zeros((1, 52), np.float32),
+        CameraTrack(intrinsics, poses[:TRAIN], SIZE, SIZE, 25.0), zeros((SIZE, SIZE, 3), np.uint8), {}, {},
+    )
+
+    def motion(indices, mouths, bare=()):
+        points = zeros((len(indices), 68, 3), np.float32)
+        points[:, 0] = [(i, m, i in bare) for i, m in zip(indices, mouths)]
+        count = len(indices)
+        return MotionSequence(points, zeros((count, 52), np.float32), zeros(count, np.float32),
+                              zeros((count, 2), np.float32), 25.0, "test")
+
+    def tracked(face, camera, frames, source):
+        return motion(range(FRAMES), [opening(i) for i in range(FRAMES)])
+
+    def predicted(features, avatar, config):
+        # It must be given the sound of the held-out frames and no other: two feature frames to a video frame.
+        first = int(features.content[0, 0]) // 2
+        assert first == TRAIN and features.content[0, 0] == 2 * first
+        count = len(features) // 2
+        return motion(range(first, first + count), [opening(first + i - LATE) for i in range(count)], bare=(50, 51))
+
+    monkeypatch.setattr(evaluation, "AvatarRenderer", FakeRenderer)
+    monkeypatch.setattr(evaluation, "FaceDetector", FakeDetector)
+    monkeypatch.setattr(evaluation, "tracked_motion", tracked)
+    monkeypatch.setattr(evaluation, "predict", predicted)
+    monkeypatch.setattr(evaluation.identity, "available", lambda: False)
+    return person, avatar
+
+
+def test_evaluate(scene, tmp_path):
+    person, avatar = scene
+    result = evaluation.evaluate(avatar, person, tmp_path / "report", EvaluateConfig(picture_frames=5, strips=3))
+    tracked, predicted = result["tracked"], result["predicted"]
+    assert result["frames"] == 22 and result["picture_frames"] == 5
+    assert result["reference"] == "prepared frames"
+    # JPEG at quality 100 is all that separates truth from the tracked render.
+    assert tracked["psnr_head"] > 45 and tracked["lpips_full"] < 5e-3 and tracked["ssim_full"] > 0.99
+    assert tracked["mouth_open_correlation"] > 0.99 and tracked["faces_missing"] == 0
+    assert tracked["sync_offset_frames"] == pytest.approx(0, abs=0.1)
+    assert predicted["sync_offset_frames"] == pytest.approx(LATE, abs=0.3)
+    assert predicted["mouth_open_correlation"] < tracked["mouth_open_correlation"]
+    assert predicted["faces_missing"] == 2
+    assert tracked["csim"] is None
+    assert result["truth"]["faces_missing"] == 0
+    page = (tmp_path / "report" / "evaluation.html").read_text("utf-8")
+    assert result["report"] == str(tmp_path / "report" / "evaluation.html")
+    assert page.count("data:image/") >= 3 + 2 and "psnr_head" in page
+    saved = json.loads((tmp_path / "report" / "evaluation.json").read_text("utf-8"))
+    assert saved["tracked"]["psnr_head"] == pytest.approx(tracked["psnr_head"])
+
+
+def test_frames_are_limited_from_the_first(scene):
+    person, avatar = scene
+    result = evaluation.evaluate(avatar, person, None, EvaluateConfig(frames=14, picture_frames=1))
+    assert result["frames"] == 14 and result["picture_frames"] == 1 and result["report"] is None
+
+
+def test_held_out_figures_of_a_fit(scene):
+    person, avatar = scene
+    figures = evaluation.held_out(avatar, person, count=4)
+    assert set(figures) == {"psnr_head", "lpips_full", "lip_distance_px"}
+    assert figures["psnr_head"] > 45 and figures["lip_distance_px"] < 1
+
+
+def test_an_avatar_of_somebody_else_is_refused(scene):
+    person, avatar = scene
+    other = CameraTrack(avatar.camera.intrinsics * [[1.2], [1.2], [1]], avatar.camera.head_to_camera, SIZE, SIZE, 25.0)
+    with pytest.raises(UserError, match="not the prepared person"):
+        evaluation.evaluate(Avatar(**{**vars(avatar), "camera": other}), person)
+
+
+def test_nothing_held_out(scene):
+    person, avatar = scene
+    person.manifest["train_frames"] = FRAMES
+    with pytest.raises(UserError, match="no held-out frames"):
+        evaluation.evaluate(avatar, person)
+
+
+def test_excerpt_of_speech():
+    speech = SpeechFeatures(np.arange(40.0)[:, None], np.arange(40.0), np.zeros(40), np.zeros(40), 50.0)
+    part = evaluation.excerpt(speech, range(5, 9), 25.0)
+    assert part.content[:, 0].tolist() == list(range(10, 18)) and part.log_f0.tolist() == list(range(10, 18))
+    assert len(evaluation.excerpt(speech, range(18, 30), 25.0)) == 4
+    with pytest.raises(ValueError, match="consecutive"):
+        evaluation.excerpt(speech, range(0, 9, 2), 25.0)
