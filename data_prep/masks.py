@@ -1,0 +1,95 @@
+"""The masks of a whole clip, steady over time."""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from geneface.progress import track
+
+from .segment import ColourSplit, PersonSegmenter, refine, split, to_bytes
+from .streams import Sequence, encode_png, ordered_map
+
+_LEARN = 24  # frames that hair and clothes colours are learned from
+_REACH = 2  # frames on either side that the person's outline is averaged with
+_STILL = 5.0  # change of a spot's brightness beyond which its neighbours in time say nothing about it [grey levels]
+
+
+def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]], breaks: frozenset[int] = frozenset()) -> Iterator[np.ndarray]:
+    """Average each person probability with its neighbours in time, where the picture stands still.
+
+    The segmenter decides every frame afresh, so its edges flicker where nothing moves; where something
+    moves the frame alone is believed, so nothing lags.
+
+    Args:
+        probabilities: per frame, probability [h,w] float32 and grey picture [h,w] float32.
+        breaks: frames that begin after a jump: nothing is averaged across.
+
+    Yields:
+        [h,w] float32.
+    """
+    window: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
+
+    def mixed(centre: int) -> np.ndarray:
+        _, probability, grey = next(entry for entry in window if entry[0] == centre)
+        total, weights = probability.copy(), np.ones_like(probability)
+        for index, other, other_grey in window:
+            if index == centre or abs(index - centre) > _REACH:
+                continue
+            low, high = sorted((index, centre))
+            if any(low < jump <= high for jump in breaks):
+                continue
+            change = cv2.blur(cv2.absdiff(grey, other_grey), (5, 5))
+            weight = np.exp(-((change / _STILL) ** 2))
+            total += weight * other
+            weights += weight
+        return total / weights
+
+    last = -1
+    for last, (probability, grey) in enumerate(probabilities):
+        window.append((last, probability, grey))
+        if last >= _REACH:
+            yield mixed(last - _REACH)
+        if len(window) > 2 * _REACH:
+            window.popleft()
+    for centre in range(max(0, last - _REACH + 1), last + 1):
+        yield mixed(centre)
+
+
+def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, jumps: Iterable[int] = ()) -> tuple[int, str]:
+    """Segment every frame and write its mask.
+
+    Args:
+        frames: the cropped frames.
+        target: where masks go.
+        landmarks: [T,478,2] px.
+        jumps: first frames after jumps.
+
+    Returns:
+        How many masks, and the SHA-256 of them all.
+    """
+    count = len(landmarks)
+    target.clear()
+    with PersonSegmenter() as segmenter:
+        colours = ColourSplit()
+        chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(_LEARN, count))})
+        for index, frame in zip(chosen, frames.read(chosen)):
+            colours.learn(frame, refine(segmenter.probability(frame), frame), landmarks[index])
+
+        held: deque[np.ndarray] = deque()
+
+        def looked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for frame in track(frames.read(range(count)), "Masks", count):
+                held.append(frame)
+                probability = segmenter.probability(frame)
+                grey = cv2.cvtColor(cv2.resize(frame, probability.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+                yield probability, grey.astype(np.float32)
+
+        def finished(item: tuple[int, np.ndarray, np.ndarray]) -> bytes:
+            index, probability, frame = item
+            return encode_png(to_bytes(split(refine(probability, frame), frame, landmarks[index], colours)))
+
+        items = ((index, probability, held.popleft()) for index, probability in enumerate(steady(looked(), frozenset(jumps))))
+        return target.write(ordered_map(finished, items))

@@ -1,0 +1,268 @@
+"""Portrait video to prepared person: scan, frames, landmarks, track, masks, background, speech, report."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from geneface import media
+from geneface.config import PrepareConfig
+from geneface.errors import UserError
+from geneface.face.basis import load_basis
+from geneface.progress import say
+from geneface.progress import track as progress
+from geneface.report import Verdict
+from geneface.types import CameraTrack, FaceTrack, PreparedPerson, write_atomically
+
+from . import preflight
+from .background import background_plate
+from .crop import Crop, choose_crop
+from .ingest import Scan, scan, write_frames
+from .landmarks import Detections, detect_landmarks
+from .masks import write_masks
+from .shots import Take, longest_take
+from .stages import Data, Manifest, file_hash
+from .streams import Sequence, encode_png, read_picture
+from .summary import audio_offset, relative_mouth_opening, write_report
+from .track import fit_track
+
+_LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
+
+
+@contextmanager
+def _leaves_nothing(folder: Path) -> Iterator[None]:
+    """Remove what a run that fails by the user's hand put into a folder that was empty or not there before."""
+    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    existed = folder.exists()
+    try:
+        with media.writing(folder):
+            yield
+    except UserError:
+        if fresh and folder.is_dir():
+            shutil.rmtree(folder)
+            if existed:
+                folder.mkdir()
+        raise
+
+
+def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareConfig(),
+            consent: str | None = None) -> PreparedPerson:
+    """Make a prepared person of a portrait video. A run that was stopped goes on where it was.
+
+    Args:
+        video: any container, size and frame rate; one person facing the camera and talking.
+        out: the person's folder.
+        config: options.
+        consent: what the person filmed agreed to, in words; None when nothing is recorded.
+
+    Raises:
+        UserError: a video that cannot become an avatar, a folder that holds something else, a full disk.
+    """
+    video, out = Path(video), Path(out)
+    _check_options(config)
+    info = media.probe(video)
+    preflight.check_source(info)
+    preflight.check_length(info, info.duration, config)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; give a folder with -o")
+    with _leaves_nothing(out):
+        return _Preparation(video, out, config, consent, info).run()
+
+
+def _check_options(config: PrepareConfig) -> None:
+    limits = {"size": (64, 4096), "fps": (10, 60), "sample_rate": (16000, 16000), "jpeg_quality": (50, 100),
+              "plate_samples": (1, 400), "held_out": (2, 100), "min_seconds": (0.4, 600)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            raise UserError(f"prepare: {name} must lie between {low} and {high}, got {getattr(config, name)}; change the option")
+
+
+class _Preparation:
+    """One run: the stages in order."""
+
+    def __init__(self, video: Path, out: Path, config: PrepareConfig, consent: str | None, info: media.MediaInfo) -> None:
+        self.video, self.out, self.config, self.consent, self.info = video, out, config, consent, info
+        self.manifest = Manifest(out)
+        self.frames = Sequence(out / "frames", ".jpg")
+        self.masks = Sequence(out / "masks", ".png")
+        self.verdicts: list[Verdict] = []
+
+    def run(self) -> PreparedPerson:
+        config, manifest = self.config, self.manifest
+        source = file_hash(self.video)
+        sound = self._sound()
+        seen = Scan.from_json(manifest.stage("scan", 1, {"source": source, "fps": config.fps}, (), (), self._scan))
+        preflight.check_scan(self.info, seen, None, config)
+        take = longest_take(seen.frames, list(seen.cuts), seen.usable())
+        preflight.check_length(self.info, len(take) / config.fps, config, "its longest shot without a cut"
+                               if take.cuts else "the video")
+        preflight.check_scan(self.info, seen, take, config)
+        faces = np.array([seen.faces[i] for i in seen.within(take.start, take.stop) if seen.faces[i] is not None])
+        crop = choose_crop(seen.width, seen.height, faces)
+        self._say_take(take, crop)
+        audio = self._cut_sound(sound, take)
+        self.verdicts += preflight.take_verdicts(self.info, seen, take, crop, config)
+        self.verdicts += preflight.check_sound(self.info, audio, config.sample_rate, config)
+        self._stop_if_strict()
+
+        options = {"take": [take.start, take.stop], "crop": vars(crop), "size": config.size, "quality": config.jpeg_quality}
+        cut = manifest.stage("frames", 1, options, ("scan",), ("frames/000000.jpg",), lambda: self._frames(take, crop))
+        count = cut["frames"]
+        found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",), lambda: self._landmarks(count))
+        if found["valid"] < _LEAST_VALID:
+            raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; keep the "
+                            "face in view and well lit")
+        track = manifest.stage("track", 1, {"seed": config.seed, "jumps": take.jumps}, ("landmarks",),
+                               ("camera.npz", "face.npz"), self._track)
+        masks = manifest.stage("masks", 1, {"jumps": take.jumps}, ("track",), ("masks/000000.png",), lambda: self._masks(take))
+        plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("masks",), ("background.png",),
+                               lambda: self._background(count))
+        speech = manifest.stage("speech", 1, {"rate": config.sample_rate}, ("frames",), ("audio.wav", "speech.npz"),
+                                lambda: self._speech(audio))
+        self._finish(source, seen, take, crop, count, {"frames": cut, "landmarks": found, "track": track, "masks": masks,
+                                                       "background": plate, "speech": speech})
+        return PreparedPerson.open(self.out)
+
+    # Stages ---------------------------------------------------------------------------------------------
+
+    def _sound(self) -> np.ndarray:
+        """[N] float32 of the whole video; complains before anything slow is done."""
+        if not self.info.has_audio:
+            if not self.config.allow_silent:
+                raise UserError(f"{self.video}: has no sound; record it with a microphone, or set allow_silent: true to go "
+                                "without speech")
+            return np.zeros(0, np.float32)
+        audio = media.read_audio(self.video, self.config.sample_rate)
+        preflight.check_sound(self.info, audio, self.config.sample_rate, self.config)
+        return audio
+
+    def _cut_sound(self, audio: np.ndarray, take: Take) -> np.ndarray:
+        """The take's part, padded with silence to its exact length."""
+        start, stop = (round(frame / self.config.fps * self.config.sample_rate) for frame in (take.start, take.stop))
+        piece = audio[start:stop]
+        return np.pad(piece, (0, stop - start - len(piece)))
+
+    def _scan(self) -> Data:
+        self.out.mkdir(parents=True, exist_ok=True)
+        return scan(self.video, self.config.fps).to_json()
+
+    def _say_take(self, take: Take, crop: Crop) -> None:
+        fps = self.config.fps
+        if take.cuts:
+            at = ", ".join(f"{frame / fps:.2f} s" for frame in take.cuts)
+            say(f"{self.video.name}: cut at {at}; the longest shot is used, {take.start / fps:.2f} s to {take.stop / fps:.2f} s")
+        if take.jumps:
+            at = ", ".join(f"{(take.start + frame) / fps:.2f} s" for frame in take.jumps)
+            say(f"{self.video.name}: jumps within the shot at {at}; nothing is smoothed across them")
+
+    def _stop_if_strict(self) -> None:
+        bad = [v for v in self.verdicts if v.verdict != "ok"]
+        if self.config.strict and bad:
+            raise UserError(f"{self.video}: {bad[0].check}: {bad[0].value}; {bad[0].advice} (strict: {len(bad)} warnings)")
+
+    def _frames(self, take: Take, crop: Crop) -> Data:
+        preflight.check_room(self.out, len(take), self.config.size)
+        count, digest = write_frames(self.video, self.frames, take, crop, self.config.size, self.config.fps,
+                                     self.config.jpeg_quality)
+        return {"frames": count, "sha256": digest}
+
+    def _landmarks(self, count: int) -> Data:
+        found = detect_landmarks(progress(self.frames.read(range(count)), "Landmarks", count), self.config.fps)
+        arrays = {field.name: getattr(found, field.name) for field in fields(found)}
+
+        def write(temporary: Path) -> None:
+            with open(temporary, "wb") as file:
+                np.savez(file, **arrays)
+
+        write_atomically(self.out / "stages" / "landmarks.npz", write)
+        return {"valid": float(found.valid.mean())}
+
+    def _track(self) -> Data:
+        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
+            found = Detections(**{name: archive[name] for name in archive.files})
+        camera, face, quality = fit_track(found, self.config.size, self.config.size, self.config.fps, load_basis())
+        camera.save(self.out / "camera.npz")
+        face.save(self.out / "face.npz")
+        return {field.name: getattr(quality, field.name) for field in fields(quality)}
+
+    def _masks(self, take: Take) -> Data:
+        face = FaceTrack.load(self.out / "face.npz")
+        count, digest = write_masks(self.frames, self.masks, face.landmarks, take.jumps)
+        return {"masks": count, "sha256": digest}
+
+    def _background(self, count: int) -> Data:
+        say("Background plate ...")
+        indices = sorted({int(i) for i in np.linspace(0, count - 1, min(count, self.config.plate_samples))})
+        plate, seen, unrest = background_plate(
+            lambda i: (read_picture(self.frames.path(i)), read_picture(self.masks.path(i))[..., 2]), indices)
+        write_atomically(self.out / "background.png", lambda temporary: temporary.write_bytes(encode_png(plate)))
+        return {"seen": seen, "unrest": unrest}
+
+    def _speech(self, audio: np.ndarray) -> Data:
+        from geneface.speech.features import extract
+
+        say("Speech features ...")
+        media.write_wav(self.out / "audio.wav", audio, self.config.sample_rate)
+        features = extract(audio)
+        features.save(self.out / "speech.npz")
+        return {"voiced": float((features.voicing > 0.5).mean())}
+
+    # ----------------------------------------------------------------------------------------------------
+
+    def _finish(self, source: str, seen: Scan, take: Take, crop: Crop, count: int, stages: dict[str, Data]) -> None:
+        config, content = self.config, self.manifest.content
+        camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
+        audio = media.read_audio(self.out / "audio.wav", config.sample_rate)
+        offset = audio_offset(relative_mouth_opening(face.landmarks), audio, config.sample_rate, config.fps)
+        self.verdicts += self._late_verdicts(stages, offset)
+        files = ("background.png", "camera.npz", "face.npz", "speech.npz", "audio.wav")
+        consent = content.get("consent")
+        if self.consent is not None or consent is None:
+            consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
+                       "granted": bool(self.consent)}
+        content.update(
+            source={"name": self.video.name, "sha256": source, "seconds": self.info.duration, "fps": self.info.fps,
+                    "width": seen.width, "height": seen.height, "start_frame": take.start, "stop_frame": take.stop},
+            width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
+            train_frames=count * (config.held_out - 1) // config.held_out, crop=vars(crop), cuts=list(take.cuts),
+            jumps=list(take.jumps), consent=consent, options=vars(config),
+            hashes={"frames": stages["frames"]["sha256"], "masks": stages["masks"]["sha256"],
+                    **{name: file_hash(self.out / name) for name in files}},
+        )
+        content["result"] = {
+            "frames": count, "fps": config.fps, "seconds": count / config.fps, "size": config.size,
+            "frames_per_s": count / max(self.manifest.seconds, 1e-9),
+            "reprojection_px": stages["track"].get("reprojection_px"), "jitter_deg": stages["track"].get("jitter_deg"),
+            "audio_offset_frames": offset, "cuts": list(take.cuts), "jumps": list(take.jumps),
+            "verdicts": {verdict.check: verdict.verdict for verdict in self.verdicts},
+            "report": str(self.out / "report.html"),
+        }
+        write_report(self.out, content, self.verdicts, stages, camera, face, audio)
+        content["finished"] = True
+        self.manifest.save()
+
+    def _late_verdicts(self, stages: dict[str, Data], offset: float | None) -> list[Verdict]:
+        """Checks of what the stages measured."""
+        track, plate = stages["track"], stages["background"]
+        scale = self.config.size / 512
+        verdicts = []
+        error = track.get("reprojection_px")
+        if error is not None:
+            verdicts.append(Verdict("tracking", "ok" if error <= 3 * scale else "warn", f"{error:.2f} px median",
+                                    "" if error <= 3 * scale else "film from the front, sharper, in even light"))
+        valid = stages["landmarks"]["valid"]
+        verdicts.append(Verdict("every frame tracked", "ok" if valid > 0.98 else "warn", f"{100 * valid:.1f} % of frames",
+                                "" if valid > 0.98 else "frames without a face are filled in from around them"))
+        still = plate["unrest"] <= 6
+        verdicts.append(Verdict("still background", "ok" if still else "warn", f"moves by {plate['unrest']:.1f} grey levels",
+                                "" if still else "put the camera on a stand, avoid movement behind the speaker"))
+        if offset is not None:
+            good = abs(offset) <= 2
+            verdicts.append(Verdict("sound in time", "ok" if good else "warn", f"{offset:+.1f} frames",
+                                    "" if good else "sound and picture are shifted: correct it in an editor"))
+        return verdicts
