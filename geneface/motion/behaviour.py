@@ -1,6 +1,8 @@
 """What a face does that speech does not decide: resting in silence, blinking, small eye movements."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..types import SpeechFeatures
@@ -8,6 +10,7 @@ from .inputs import reference_level
 
 _SPEECH_FPS = 50
 _DYNAMIC_RANGE_DB = 40.0  # below the loud parts, nothing counts as speech
+_VOICED_SHARE = 0.1  # of a recording's sound, from which on sounds without voice are breaths, clicks and noise
 _ABOVE_NOISE_DB = 6.0
 _NEAREST_DB = 12.0  # the threshold never comes nearer to the loud parts: speech in noise is kept
 _SILENCE_DB = -60.0  # full scale; below is silence, whatever the rest of the recording
@@ -26,8 +29,9 @@ _WIDEST_GAZE = 2.5  # standard deviations
 def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndarray:
     """How silent every video frame is.
 
-    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud parts.
-    Gaps under 0.25 s are not silence; the edges are smooth.
+    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud parts
+    and in one run with voice (not so a breath in a pause; in a recording without voice, such as a whispered one, loudness alone
+    decides). Gaps under 0.25 s are not silence; the edges are smooth.
 
     Returns:
         [frames] in [0, 1]: 0 speech, 1 silence.
@@ -39,7 +43,8 @@ def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndar
     threshold = max(np.clip(floor + _ABOVE_NOISE_DB, loud - _DYNAMIC_RANGE_DB, loud - _NEAREST_DB), _SILENCE_DB)
     voiced = (features.voicing > 0.6) & (features.energy > max(loud - _DYNAMIC_RANGE_DB, _SILENCE_DB))
     active = _close_gaps((features.energy > threshold) | voiced, int(_SHORTEST_PAUSE * _SPEECH_FPS))
-    active = _drop_clicks(active, 3)
+    if voiced.sum() > _VOICED_SHARE * active.sum():
+        active = _keep_runs(active, lambda begin, end: voiced[begin:end].any())
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]])))
     time = (np.arange(frames) + 0.5) / fps
     out = np.ones(frames)
@@ -60,12 +65,12 @@ def _close_gaps(active: np.ndarray, longest: int) -> np.ndarray:
     return active
 
 
-def _drop_clicks(active: np.ndarray, shortest: int) -> np.ndarray:
-    """Clear runs of True shorter than `shortest`."""
+def _keep_runs(active: np.ndarray, keep: Callable[[int, int], bool]) -> np.ndarray:
+    """Clear those runs of True for which `keep(first, past the last)` does not hold."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2)
     active = active.copy()
     for begin, end in edges:
-        if end - begin < shortest:
+        if not keep(begin, end):
             active[begin:end] = False
     return active
 

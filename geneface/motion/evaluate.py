@@ -10,7 +10,7 @@ import torch
 from ..config import MotionConfig
 from ..errors import UserError
 from ..face.landmarks import JAW_68, LIPS_68, mouth_opening, mouth_width
-from ..types import EXPRESSIONS, PreparedPerson, check_array
+from ..types import EXPRESSIONS, Avatar, PreparedPerson, check_array
 from .corpus import MotionCorpus
 from .generate import generate_weights
 from .inputs import melody
@@ -126,3 +126,85 @@ def corpus_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: Mouth
     return mouth_metrics([
         (measures.landmarks(predict_weights(model, corpus, int(i), temperature, seed)),
          measures.landmarks(corpus.clip(int(i)).expression.numpy())) for i in chosen])
+
+
+def person_pairs(person: PreparedPerson, avatar: Avatar | None, config: MotionConfig,
+                 measures: MouthMeasures) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Generated and tracked landmarks of a prepared person: of the held-out frames with their avatar, which knows the others'
+    motion, else of the whole recording."""
+    from .predict import predict
+
+    frames = person.held_out_frames if avatar is not None and len(person.held_out_frames) else range(len(person))
+    motion = predict(person.speech, avatar, config, measures=measures)
+    frames = range(frames.start, min(frames.stop, len(motion), len(person.face)))
+    tracked = measures.landmarks(person.face.expression[frames.start:frames.stop])
+    return [(motion.landmarks[frames.start:frames.stop], tracked.astype(np.float32))]
+
+
+def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
+                    avatar: Avatar | str | Path | None = None, out: str | Path | None = None,
+                    config: MotionConfig = MotionConfig(), measures: MouthMeasures | None = None) -> dict:
+    """Generated against tracked motion, on the held-out clips of a corpus or on a prepared person.
+
+    Args:
+        corpus: a prepared corpus (file or folder); or
+        person: a prepared person (folder).
+        avatar: of that person; the motion is then fitted to them and only held-out frames count.
+        out: HTML report to write; None for none.
+
+    Returns:
+        the keys of `mouth_metrics`, and sync_within_1, wer_real, wer_generated and baseline_lip_velocity_error, which need
+        judges that this version does not have (None), and report.
+
+    Raises:
+        UserError: neither or both of corpus and person, or nothing held out.
+    """
+    from .predict import load_generator
+
+    if (corpus is None) == (person is None):
+        raise UserError("evaluate-motion: give either --corpus DIR or --person PERSON_DIR")
+    measures = measures or MouthMeasures.of_basis()
+    if corpus is not None:
+        data = MotionCorpus(corpus)
+        if not len(data.test):
+            raise UserError(f"{corpus}: no clip is held out; prepare the corpus with a larger share held out")
+        generator = load_generator(config.model)
+        pairs = [(measures.landmarks(predict_weights(generator, data, int(i), config.temperature, config.seed)),
+                  measures.landmarks(data.clip(int(i)).expression.numpy())) for i in data.test]
+        names = [data.names[i] for i in data.test]
+    else:
+        person = person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)
+        loaded = Avatar.load(avatar) if isinstance(avatar, (str, Path)) else avatar
+        pairs = person_pairs(person, loaded, config, measures)
+        names = [str(person.manifest.get("source", person.path.name))]
+    result = mouth_metrics(pairs) | {
+        "baseline_lip_velocity_error": None, "sync_within_1": None, "wer_real": None, "wer_generated": None, "report": None}
+    if out is not None:
+        _write_report(Path(out), names, pairs, result)
+        result["report"] = str(out)
+    return result
+
+
+def _write_report(out: Path, names: list[str], pairs: list[tuple[np.ndarray, np.ndarray]], figures: dict) -> None:
+    """Figures, and mouth opening generated and tracked of up to eight clips from the best to the worst."""
+    from ..report import Report
+
+    report = Report("Generated against tracked motion", f"{figures['clips']} clips, none of them trained on")
+    report.section("Figures").values({key: value for key, value in figures.items() if key != "report"})
+    curves = report.section("Mouth opening")
+    scores = [_correlation(mouth_opening(a), mouth_opening(b)) for a, b in pairs]
+    order = sorted(range(len(pairs)), key=lambda i: -(scores[i] if scores[i] is not None else -2))
+    for i in [order[k] for k in sorted({round(x) for x in np.linspace(0, len(order) - 1, min(8, len(order)))})]:
+        generated, tracked = pairs[i]
+        seconds = np.arange(len(generated)) / 25
+
+        def draw(axes, generated=generated, tracked=tracked, seconds=seconds) -> None:
+            axes.plot(seconds, 1000 * mouth_opening(tracked), color="0.5", label="tracked")
+            axes.plot(seconds, 1000 * mouth_opening(generated), color="tab:blue", label="generated")
+            axes.set_xlabel("s")
+            axes.set_ylabel("mm")
+            axes.legend()
+
+        score = "–" if scores[i] is None else f"{scores[i]:.3f}"
+        curves.plot(draw, f"{names[i]}: correlation {score}")
+    report.save(out, figures)
