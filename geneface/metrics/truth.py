@@ -1,26 +1,25 @@
 """How well tracking found what is known of a synthetic person: image landmarks, head pose, expression."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ..face.arkit import ARKIT_NAMES
 from ..face.basis import FaceBasis, load_basis
-from ..types import EXPRESSIONS, CameraTrack, FaceTrack, check_array, require
+from ..types import CameraTrack, PreparedPerson, require
 from .sync import correlation
 
 SCALE = 256
 """Image errors are given in px of a picture whose longer side is this."""
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What is known of a synthetic clip.
+class Truth(Protocol):
+    """What is known of a synthetic clip (`data_prep.synthetic.SyntheticTruth` has it).
 
     Attributes:
-        camera: the camera and head poses it was drawn with.
-        landmarks: [T,P,2] true image positions of landmarks [px]; P is 478 or 68.
+        camera: the camera and head poses it was drawn with, every frame of the clip.
+        landmarks: [T,478,2] image positions of the head basis' landmarks [px].
         expression: [T,52] ARKit weights it was drawn with.
     """
 
@@ -28,24 +27,16 @@ class Truth:
     landmarks: np.ndarray
     expression: np.ndarray
 
-    def __post_init__(self) -> None:
-        require(self.landmarks.shape[1] in (68, 478), f"landmarks: expected 68 or 478 points, got {self.landmarks.shape}")
-        check_array("landmarks", self.landmarks, (len(self.camera), self.landmarks.shape[1], 2))
-        check_array("expression", self.expression, (len(self.camera), EXPRESSIONS))
 
-
-def tracking_error(
-    camera: CameraTrack, face: FaceTrack, truth: Truth, basis: FaceBasis | None = None
-) -> dict[str, float | None]:
-    """Errors of a track against the truth of the same frames.
+def tracking_error(person: PreparedPerson, truth: Truth, basis: FaceBasis | None = None) -> dict[str, float | None]:
+    """Errors of a prepared synthetic person's tracks against the truth of the clip it was prepared from.
 
     A head basis leaves some of the pose undetermined: a chin held low and a long jaw look alike. What a
     tracker adds to the pose by that is one constant rotation; `rotation_deg` includes it,
     `rotation_aligned_deg` is what remains without it, the error of the head's motion.
 
     Args:
-        camera, face: as tracked; they may be shorter than `truth`, not longer.
-        basis: head basis of the track, by default the bundled one.
+        basis: head basis of the tracks, by default the bundled one.
 
     Returns:
         landmark_px: median error, over frames and points, of the landmarks detected in the image [px at 256];
@@ -54,41 +45,43 @@ def tracking_error(
         jaw_open_correlation, blink_correlation: with the true weights over time, null where those are still;
         focal_ratio: estimated over true focal length;
         faces_missing: frames in which no face was detected.
+
+    Raises:
+        ValueError: the truth has fewer frames than the person needs.
     """
-    from ..face import landmarks as sets
-    from ..nerf.cameras import project
-
-    import torch
-
-    require(len(camera) == len(face) <= len(truth.camera), f"truth: has {len(truth.camera)} frames, track {len(face)}")
+    camera, face = person.camera, person.face
+    start = int(person.manifest["source"]["start_frame"])
+    frames = slice(start, start + len(face))
+    require(frames.stop <= len(truth.camera), f"truth: has {len(truth.camera)} frames, frame {frames.stop - 1} is needed")
+    crop = person.manifest["crop"]
+    zoom = max(person.size) / crop["side"]
+    expected = (truth.landmarks[frames] - [crop["x"], crop["y"]]) * zoom
+    to_scale = SCALE / max(person.size)
     basis = basis or load_basis()
-    frames = slice(0, len(face))
-    expected = truth.landmarks[frames]
-    scale = SCALE / max(camera.width, camera.height)
-    points = basis.landmarks478(np.tile(face.identity, (len(face), 1)), face.expression)
-    fitted = project(
-        torch.from_numpy(points).double(), torch.from_numpy(camera.intrinsics).double(),
-        torch.from_numpy(camera.head_to_camera).double(),
-    ).numpy()
-    detected = face.landmarks
-    if expected.shape[1] == 68:
-        fitted, detected = fitted[:, sets.MEDIAPIPE_TO_68], detected[:, sets.MEDIAPIPE_TO_68]
+    fitted = _project(basis.landmarks478(face.identity, face.expression), camera)
     seen = face.valid.astype(bool)
     absolute, aligned = rotation_errors_deg(
         camera.head_to_camera[:, :3, :3], truth.camera.head_to_camera[frames, :3, :3]
     )
     jaw, blinks = ARKIT_NAMES.index("jawOpen"), [ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
-    true_weights = truth.expression[frames]
+    weights, true_weights = face.expression, truth.expression[frames]
     return {
-        "landmark_px": _median_distance(detected[seen], expected[seen], scale),
-        "reprojection_px": _median_distance(fitted[seen], expected[seen], scale),
+        "landmark_px": _median_distance(face.landmarks[seen], expected[seen], to_scale),
+        "reprojection_px": _median_distance(fitted[seen], expected[seen], to_scale),
         "rotation_deg": float(np.median(absolute)),
         "rotation_aligned_deg": float(np.median(aligned)),
-        "jaw_open_correlation": correlation(face.expression[:, jaw], true_weights[:, jaw]),
-        "blink_correlation": correlation(face.expression[:, blinks].mean(1), true_weights[:, blinks].mean(1)),
-        "focal_ratio": float(camera.intrinsics[0, 0] / truth.camera.intrinsics[0, 0]),
+        "jaw_open_correlation": correlation(weights[:, jaw], true_weights[:, jaw]),
+        "blink_correlation": correlation(weights[:, blinks].mean(1), true_weights[:, blinks].mean(1)),
+        "focal_ratio": float(camera.intrinsics[0, 0] / (truth.camera.intrinsics[0, 0] * zoom)),
         "faces_missing": int((~seen).sum()),
     }
+
+
+def _project(points: np.ndarray, camera: CameraTrack) -> np.ndarray:
+    """Image positions [T,P,2] [px] of head-space points [T,P,3] [m]."""
+    rotation, shift = camera.head_to_camera[:, :3, :3], camera.head_to_camera[:, None, :3, 3]
+    image = (points @ rotation.transpose(0, 2, 1) + shift) @ camera.intrinsics.T
+    return image[..., :2] / image[..., 2:]
 
 
 def _median_distance(points: np.ndarray, truth: np.ndarray, scale: float) -> float | None:
