@@ -1,10 +1,10 @@
 """Held-out evaluation of an avatar: what it makes of frames that no training step saw."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..face.landmarks import mouth_opening
 from ..face.motion import tracked_motion
 from ..motion.predict import predict
 from ..nerf.render import AvatarRenderer
-from ..progress import track
+from ..progress import say, track
 from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
 from . import identity
 from .face import jitter_px, mouth_box
@@ -26,6 +26,8 @@ from .original import original_frames
 from .report import write_report
 from .scores import Scores
 from .seam import seam
+
+T = TypeVar("T")
 
 HEAD_MARGIN_PX = 5
 """The head mask is grown by this much: its edge, where errors show most, counts [px at 512 scale]."""
@@ -58,8 +60,8 @@ class Judge:
     def __init__(self, names: list[str], gallery: Gallery | None = None) -> None:
         self.scores = {name: Scores() for name in names}
         self._gallery = gallery
-        self._lpips = Lpips()
-        self._identity = identity.FaceIdentity() if identity.available() else None
+        self._lpips = _if_to_be_had(Lpips, "LPIPS")
+        self._identity = _if_to_be_had(identity.FaceIdentity, "CSIM") if identity.available() else None
 
     def measure(self, comparison: Comparison, detector: FaceDetector, pictures: bool) -> None:
         """Add one frame.
@@ -88,14 +90,16 @@ class Judge:
         self, comparison: Comparison, landmarks: Mapping[str, np.ndarray | None], true_landmarks: np.ndarray | None
     ) -> None:
         truth, renders = comparison.truth, comparison.renders
-        full = distances(self._lpips, truth, list(renders.values()))
-        mouth: list[float | None] = [None] * len(renders)
+        full: list[float | None] = [None] * len(renders)
+        mouth = list(full)
+        if self._lpips is not None:
+            full = list(distances(self._lpips, truth, list(renders.values())))
+            if true_landmarks is not None:
+                box = mouth_box(true_landmarks, truth.shape[1], truth.shape[0])
+                mouth = list(distances(self._lpips, truth[box], [image[box] for image in renders.values()]))
         reference = None
-        if true_landmarks is not None:
-            box = mouth_box(true_landmarks, truth.shape[1], truth.shape[0])
-            mouth = list(distances(self._lpips, truth[box], [image[box] for image in renders.values()]))
-            if self._identity is not None:
-                reference = self._identity.descriptor(truth, true_landmarks)
+        if self._identity is not None and true_landmarks is not None:
+            reference = self._identity.descriptor(truth, true_landmarks)
         for (name, image), lpips_full, lpips_mouth in zip(renders.items(), full, mouth):
             similarity = None
             if reference is not None and landmarks[name] is not None:
@@ -104,6 +108,16 @@ class Judge:
                 ssim_full=ssim(image, truth), lpips_full=lpips_full, lpips_mouth=lpips_mouth, csim=similarity,
                 seam=seam(image, truth, comparison.mask),
             )
+
+
+def _if_to_be_had(make: Callable[[], T], measure: str) -> T | None:
+    """`make()`, or None and a line that says so where its model file cannot be fetched: one measure less,
+    at the end of a long fit, is better than none."""
+    try:
+        return make()
+    except UserError as error:
+        say(f"{measure} is not measured: {error}")
+        return None
 
 
 def evaluate(

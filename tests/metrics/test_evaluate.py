@@ -150,6 +150,18 @@ def test_evaluate(scene, tmp_path):
     assert saved["tracked"]["psnr_head"] == pytest.approx(tracked["psnr_head"])
 
 
+def test_without_model_files_the_other_measures_are_taken(scene, monkeypatch, capsys):
+    person, avatar = scene
+
+    def unavailable():
+        raise UserError("model file lpips-alexnet could not be fetched; go online")
+
+    monkeypatch.setattr(evaluation, "Lpips", unavailable)
+    figures = evaluation.held_out(avatar, person, count=3)
+    assert figures["lpips_full"] is None and figures["psnr_head"] > 45
+    assert "LPIPS is not measured: model file lpips-alexnet" in capsys.readouterr().err
+
+
 def test_frames_are_limited_from_the_first(scene):
     person, avatar = scene
     result = evaluation.evaluate(avatar, person, None, EvaluateConfig(frames=14, picture_frames=1))
