@@ -1,0 +1,275 @@
+"""The least-squares problem behind tracking: a linear head seen by a pinhole camera.
+
+With the image point x, the focal length f and the principal point c, a landmark X of the head is seen at x when
+
+    (R X + t)_xy - (x - c) / f * (R X + t)_z = 0
+
+which is linear in translation, expression and identity, and measures the miss in metres at the landmark's depth, so
+weights and priors mean the same at every image size. Rotations are updated by Gauss-Newton (R <- exp(d) R).
+Frames only meet in identity and focal length; those are found jointly by eliminating every frame's own unknowns
+(Schur complement), as bundle adjustment does (Triggs et al. 2000).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+POSE = 6  # rotation, translation
+
+
+@dataclass
+class Frames:
+    """Per-frame unknowns: rotation [T,3,3], translation [T,3] (m), expression [T,52]."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    expression: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def take(self, index) -> "Frames":
+        return Frames(self.rotation[index].copy(), self.translation[index].copy(), self.expression[index].copy())
+
+
+@dataclass
+class Head:
+    """Unknowns of the person, and the model of the used landmarks.
+
+    Attributes:
+        mean: [L,3]; identity_part: [K,L,3]; expression_part: [52,L,3] (m).
+        identity: [K]; offsets: [L,3] what the basis cannot express about this person (m).
+        focal: [px]; centre: [2] principal point (px).
+    """
+
+    mean: np.ndarray
+    identity_part: np.ndarray
+    expression_part: np.ndarray
+    identity: np.ndarray
+    offsets: np.ndarray
+    focal: float
+    centre: np.ndarray
+
+    def neutral(self) -> np.ndarray:
+        """[L,3]."""
+        return self.mean + np.tensordot(self.identity, self.identity_part, 1) + self.offsets
+
+    def points(self, expression: np.ndarray) -> np.ndarray:
+        """[T,L,3] landmarks in head space."""
+        flat = expression @ self.expression_part.reshape(len(self.expression_part), -1)
+        return self.neutral() + flat.reshape(len(expression), -1, 3)
+
+
+@dataclass
+class Linear:
+    """Residuals and their derivatives at the current estimate, float32.
+
+    Attributes:
+        miss: [T,2L] residuals (m), x then y.
+        projector: [T,2L,3] derivative by a shift of the landmark in head space.
+        pose: [T,2L,6] derivative by rotation and translation.
+        focal: [T,2L] derivative by log focal length.
+    """
+
+    miss: np.ndarray
+    projector: np.ndarray
+    pose: np.ndarray
+    focal: np.ndarray
+
+    def by(self, part: np.ndarray) -> np.ndarray:
+        """Derivative by the coefficients of a linear part [N,L,3]: [T,2L,N]."""
+        both = np.concatenate([part, part], 1)  # [N,2L,3]
+        result = self.projector[..., 0, None] * both[..., 0].T
+        for axis in (1, 2):
+            result += self.projector[..., axis, None] * both[..., axis].T
+        return result
+
+
+def project(head: Head, frames: Frames) -> np.ndarray:
+    """[T,L,2] landmarks in the image [px]."""
+    camera = head.points(frames.expression) @ frames.rotation.transpose(0, 2, 1) + frames.translation[:, None]
+    return head.focal * camera[..., :2] / camera[..., 2:] + head.centre
+
+
+def linearise(head: Head, frames: Frames, observed: np.ndarray) -> Linear:
+    """Residuals and derivatives for the observed points [T,L,2] (px)."""
+    rays = ((observed - head.centre) / head.focal).astype(np.float32)  # [T,L,2]
+    rotation = frames.rotation.astype(np.float32)
+    translation = frames.translation.astype(np.float32)[:, None]
+    turned = head.points(frames.expression).astype(np.float32) @ rotation.transpose(0, 2, 1)
+    camera = turned + translation
+    x, y = rays[..., 0], rays[..., 1]
+    miss = np.concatenate([camera[..., 0] - x * camera[..., 2], camera[..., 1] - y * camera[..., 2]], 1)
+    projector = np.concatenate([
+        rotation[:, None, 0] - x[..., None] * rotation[:, None, 2],
+        rotation[:, None, 1] - y[..., None] * rotation[:, None, 2],
+    ], 1)
+    px, py, pz = turned[..., 0], turned[..., 1], turned[..., 2]
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    pose = np.concatenate([
+        np.stack([-x * py, pz + x * px, -py, one, zero, -x], -1),
+        np.stack([-pz - y * py, y * px, px, zero, one, -y], -1),
+    ], 1)
+    focal = np.concatenate([x * camera[..., 2], y * camera[..., 2]], 1)
+    return Linear(miss, projector, pose, focal)
+
+
+def exponential(vectors: np.ndarray) -> np.ndarray:
+    """[T,3] rotation vectors to [T,3,3] rotation matrices."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_rotvec(vectors).as_matrix()
+
+
+def robust(miss: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
+    """[T,2L] weights of the points [L] or [T,L], lowered for large misses (Geman and McClure 1987)."""
+    half = miss.shape[1] // 2
+    squared = miss[:, :half] ** 2 + miss[:, half:] ** 2
+    factor = weights * (scale**2 / (scale**2 + squared)) ** 2
+    return np.concatenate([factor, factor], 1)
+
+
+def bounded(quadratic: np.ndarray, linear: np.ndarray, start: np.ndarray, sweeps: int = 12) -> np.ndarray:
+    """Minimise w.H.w / 2 - g.w over w in [0,1] for every frame, by coordinate descent.
+
+    Args:
+        quadratic: [T,N,N]; linear: [T,N]; start: [T,N].
+    """
+    value = np.clip(start, 0, 1)
+    slope = linear - np.einsum("tij,tj->ti", quadratic, value)
+    columns = np.ascontiguousarray(quadratic.transpose(1, 0, 2))  # [N,T,N]
+    for _ in range(sweeps):
+        largest = 0.0
+        for i, column in enumerate(columns):
+            new = np.clip(value[:, i] + slope[:, i] / column[:, i], 0, 1)
+            step = new - value[:, i]
+            value[:, i] = new
+            slope -= step[:, None] * column
+            largest = max(largest, float(np.abs(step).max(initial=0)))
+        if largest < 1e-3:
+            break
+    return value
+
+
+@dataclass
+class Prior:
+    """Gaussian beliefs about expression: mean [T,52], precision [52], and coupling [52,52] between expressions."""
+
+    mean: np.ndarray
+    precision: np.ndarray
+    coupling: np.ndarray
+
+    def take(self, index) -> "Prior":
+        return Prior(self.mean[index], self.precision, self.coupling)
+
+    def matrix(self) -> np.ndarray:
+        return np.diag(self.precision) + self.coupling
+
+
+def frame_step(
+    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, prior: Prior,
+    move_pose: bool = True,
+) -> Frames:
+    """One Gauss-Newton step of pose and expression of every frame, with expression kept in [0,1]."""
+    lin = linearise(head, frames, observed)
+    w = robust(lin.miss, weights, scale)
+    by_expression = lin.by(head.expression_part.astype(np.float32))
+    weighted = by_expression * w[..., None]
+    h_ee = (weighted.transpose(0, 2, 1) @ by_expression).astype(np.float64) + prior.matrix()
+    target = np.einsum("tpe,tp->te", weighted, lin.miss).astype(np.float64)
+    # The system is set up for the new expression itself, not its change, so that bounds and prior apply to it.
+    g_e = np.einsum("tij,tj->ti", h_ee - prior.matrix(), frames.expression) - target
+    g_e += prior.mean * prior.precision
+    if not move_pose:
+        return Frames(frames.rotation, frames.translation, bounded(h_ee, g_e, frames.expression))
+    pose_weighted = lin.pose * w[..., None]
+    h_pp = (pose_weighted.transpose(0, 2, 1) @ lin.pose).astype(np.float64)
+    h_pe = (pose_weighted.transpose(0, 2, 1) @ by_expression).astype(np.float64)
+    g_p = -np.einsum("tpi,tp->ti", pose_weighted, lin.miss).astype(np.float64)
+    g_p += np.einsum("tij,tj->ti", h_pe, frames.expression)
+    solved = np.linalg.solve(h_pp, np.concatenate([h_pe, g_p[..., None]], -1))
+    reduced = h_ee - np.einsum("tpi,tpj->tij", h_pe, solved[..., :-1])
+    expression = bounded(reduced, g_e - np.einsum("tpi,tp->ti", h_pe, solved[..., -1]), frames.expression)
+    step = solved[..., -1] - np.einsum("tpe,te->tp", solved[..., :-1], expression)
+    return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], expression)
+
+
+def pose_step(head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float) -> Frames:
+    """One Gauss-Newton step of the pose alone."""
+    lin = linearise(head, frames, observed)
+    pose_weighted = lin.pose * robust(lin.miss, weights, scale)[..., None]
+    h = (pose_weighted.transpose(0, 2, 1) @ lin.pose).astype(np.float64)
+    g = -np.einsum("tpi,tp->ti", pose_weighted, lin.miss).astype(np.float64)
+    step = np.linalg.solve(h + 1e-9 * np.eye(POSE), g[..., None])[..., 0]
+    return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], frames.expression)
+
+
+def person_step(
+    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, prior: Prior,
+    identity_precision: float, focal_prior: tuple[float, float] | None, share: float,
+) -> None:
+    """One Gauss-Newton step of identity and focal length, every frame's pose and expression eliminated. In place.
+
+    Args:
+        identity_precision: of the unit-variance prior of each coefficient; 0 leaves the identity as it is.
+        focal_prior: (log focal length, precision), or None to leave the focal length as it is.
+        share: how much each frame's evidence counts, under 1 since frames of one clip resemble each other.
+    """
+    lin = linearise(head, frames, observed)
+    w = robust(lin.miss, weights, scale)
+    free = (frames.expression > 1e-4) & (frames.expression < 1 - 1e-4)
+    by_expression = lin.by(head.expression_part.astype(np.float32)) * free[:, None]
+    own = np.concatenate([lin.pose, by_expression], -1)
+    shared = np.concatenate([lin.by(head.identity_part.astype(np.float32)), lin.focal[..., None]], -1)
+    own_weighted, shared_weighted = own * w[..., None], shared * w[..., None]
+    h_oo = (own_weighted.transpose(0, 2, 1) @ own).astype(np.float64)
+    h_oo[:, POSE:, POSE:] += prior.matrix() * free[:, :, None] * free[:, None, :]
+    h_oo[:, np.arange(POSE, h_oo.shape[1]), np.arange(POSE, h_oo.shape[1])] += ~free * 1.0
+    h_os = (own_weighted.transpose(0, 2, 1) @ shared).astype(np.float64)
+    h_ss = (shared_weighted.transpose(0, 2, 1) @ shared).astype(np.float64)
+    g_o = -np.einsum("tpi,tp->ti", own_weighted, lin.miss).astype(np.float64)
+    pull = prior.precision * (prior.mean - frames.expression) - frames.expression @ prior.coupling
+    g_o[:, POSE:] += pull * free
+    g_s = -np.einsum("tpi,tp->ti", shared_weighted, lin.miss).astype(np.float64)
+    solved = np.linalg.solve(h_oo, np.concatenate([h_os, g_o[..., None]], -1))
+    total = (h_ss - np.einsum("tpi,tpj->tij", h_os, solved[..., :-1])).sum(0) * share
+    right = (g_s - np.einsum("tpi,tp->ti", h_os, solved[..., -1])).sum(0) * share
+    count = len(head.identity)
+    total[np.arange(count), np.arange(count)] += identity_precision
+    right[:count] -= identity_precision * head.identity
+    keep = np.ones(count + 1, bool)
+    if identity_precision == 0:
+        keep[:count] = False
+    if focal_prior is None:
+        keep[count] = False
+    else:
+        total[count, count] += focal_prior[1]
+        right[count] += focal_prior[1] * (focal_prior[0] - np.log(head.focal))
+    step = np.zeros(count + 1)
+    step[keep] = np.linalg.solve(total[np.ix_(keep, keep)], right[keep])
+    step[count] = np.clip(step[count], -0.3, 0.3)
+    head.identity = head.identity + step[:count]
+    head.focal *= float(np.exp(step[count]))
+    own_step = solved[..., -1] - np.einsum("tps,s->tp", solved[..., :-1], step)
+    frames.rotation = exponential(own_step[:, :3]) @ frames.rotation
+    frames.translation = frames.translation + own_step[:, 3:POSE]
+    frames.expression = np.clip(frames.expression + own_step[:, POSE:] * free, 0, 1)
+
+
+def offset_step(
+    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, precision: float, share: float,
+) -> None:
+    """Least-squares shift of every landmark in head space, held near 0 by `precision`. In place."""
+    lin = linearise(head, frames, observed)
+    w = robust(lin.miss, weights, scale)
+    half = w.shape[1] // 2
+    total = np.zeros((half, 3, 3))
+    right = np.zeros((half, 3))
+    for rows in (slice(0, half), slice(half, None)):
+        a, e, k = lin.projector[:, rows], lin.miss[:, rows], w[:, rows]
+        total += share * np.einsum("tli,tlj,tl->lij", a, a, k)
+        right -= share * np.einsum("tli,tl,tl->li", a, e, k)
+    total += precision * np.eye(3)
+    right -= precision * head.offsets
+    head.offsets = head.offsets + np.linalg.solve(total, right[..., None])[..., 0]
