@@ -10,6 +10,8 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from ..config import MotionConfig
@@ -25,7 +27,7 @@ from ..types import write_atomically
 _UNDRIVEN = ("eye", "tongueOut")
 DRIVEN = tuple(name for name in ARKIT_NAMES if not name.startswith(_UNDRIVEN))
 
-_WARM_UP = 200  # steps
+_WARM_UP = 200  # steps, at most a tenth of all
 _CONTENT_NOISE = 0.15  # standard deviations of the corpus
 _CONTENT_DROPOUT = 0.1  # share of channels, whole clips at a time
 _MELODY_DROPOUT = 0.2  # share of clips that are heard without F0, energy and voicing
@@ -90,13 +92,6 @@ class _Sampler:
             clips.append(self.corpus.clip(int(index), int(self.random.integers(self.corpus.renderings))))
         return collate(clips, self.model, self.driven, self.torch_random)
 
-    def state(self) -> dict:
-        return {"random": json.dumps(self.random.bit_generator.state), "torch": self.torch_random.get_state()}
-
-    def restore(self, state: dict) -> None:
-        self.random.bit_generator.state = json.loads(state["random"])
-        self.torch_random.set_state(state["torch"])
-
 
 def collate(clips: list, model: MotionGenerator, driven: list[int], noise: torch.Generator | None = None) -> Batch:
     """Clips of any length -> one padded batch; `noise` switches augmentation of the features on."""
@@ -142,9 +137,10 @@ def _statistics(corpus: MotionCorpus, model: MotionGenerator, driven: list[int])
 
 
 def _learning_rate(step: int, config: MotionConfig) -> float:
-    if step < _WARM_UP:
-        return config.learning_rate * (step + 1) / _WARM_UP
-    share = min(1.0, (step - _WARM_UP) / max(1, config.steps - _WARM_UP))
+    warm_up = min(_WARM_UP, config.steps // 10)
+    if step < warm_up:
+        return config.learning_rate * (step + 1) / warm_up
+    share = min(1.0, (step - warm_up) / max(1, config.steps - warm_up))
     return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
@@ -203,13 +199,13 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
     sampler = _Sampler(data, model, driven, config)
     run = out.with_name(out.stem + ".run")
     run.mkdir(parents=True, exist_ok=True)
-    checkpoint = run / "checkpoint.pt"
+    checkpoint = run / "checkpoint.safetensors"
     start = _restore(checkpoint, model, average, optimiser, sampler, config, data) if resume else 0
     from torch.utils.tensorboard import SummaryWriter
 
     log = SummaryWriter(str(run), purge_step=start)
     began = last_save = time.monotonic()
-    step = start
+    done = start
     try:
         model.train()
         for step in track(range(start, config.steps), "training motion", unit="steps"):
@@ -223,11 +219,12 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
-            if not (math.isfinite(float(total)) and math.isfinite(norm)):
+            if not (math.isfinite(total.item()) and math.isfinite(norm)):
                 raise UserError(_not_finite(model, parts, step, checkpoint))
             optimiser.step()
             _follow(average, model, min(0.999, (1 + step) / (10 + step)))
-            scalars = {name: float(value) for name, value in parts.items()}
+            done = step + 1
+            scalars = {name: value.item() for name, value in parts.items()}
             if on_step:
                 on_step(step, scalars)
             if step % 20 == 0:
@@ -235,25 +232,23 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
                     log.add_scalar(f"train/{name}", value, step)
                 log.add_scalar("train/gradient_norm", norm, step)
             if time.monotonic() - last_save > 60 * config.checkpoint_minutes:
-                _save(checkpoint, step + 1, model, average, optimiser, sampler, config, data)
+                _save(checkpoint, done, model, average, optimiser, sampler, config, data)
                 last_save = time.monotonic()
                 for name, value in corpus_metrics(average.eval(), data, measures, limit=20).items():
                     if isinstance(value, float):
                         log.add_scalar(f"held_out/{name}", value, step)
-        else:
-            step = config.steps
     except KeyboardInterrupt:
-        _save(checkpoint, step, model, average, optimiser, sampler, config, data)
-        say(f"stopped at step {step}; the same command goes on from there")
+        _save(checkpoint, done, model, average, optimiser, sampler, config, data)
+        say(f"stopped after {done} steps; the same command goes on from there")
         raise
     finally:
         log.close()
-    _save(checkpoint, step, model, average, optimiser, sampler, config, data)
+    _save(checkpoint, done, model, average, optimiser, sampler, config, data)
     held_out = corpus_metrics(average.eval(), data, measures)
     spent = (time.monotonic() - began) / 60
-    average.save(out, {"steps": step, "minutes": round(spent, 1), "config": asdict(config), "held_out": held_out,
+    average.save(out, {"steps": done, "minutes": round(spent, 1), "config": asdict(config), "held_out": held_out,
                        "corpus": data.info, "clips": len(data.train)})
-    return {"steps": step, "minutes": spent, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
+    return {"steps": done, "minutes": spent, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
 
 
 @torch.no_grad()
@@ -264,7 +259,7 @@ def _follow(average: MotionGenerator, model: MotionGenerator, decay: float) -> N
 
 
 def _not_finite(model: MotionGenerator, parts: dict[str, torch.Tensor], step: int, checkpoint: Path) -> str:
-    bad = [name for name, value in parts.items() if not math.isfinite(float(value))]
+    bad = [name for name, value in parts.items() if not math.isfinite(value.item())]
     bad += [name for name, value in model.named_parameters() if value.grad is not None and not value.grad.isfinite().all()]
     kept = f"{checkpoint} holds the last good state" if checkpoint.is_file() else "no checkpoint was written yet"
     return f"step {step}: {', '.join(bad[:4]) or 'loss'} is not finite; {kept}: lower learning_rate and run again"
@@ -276,27 +271,46 @@ def _identity(config: MotionConfig, corpus: MotionCorpus) -> dict:
     return {"config": {key: getattr(config, key) for key in keys}, "clips": corpus.names}
 
 
-def _save(path: Path, step: int, model, average, optimiser, sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> None:
-    state = {"step": step, "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-             "sampler": sampler.state(), "torch": torch.get_rng_state(), "identity": json.dumps(_identity(config, corpus))}
-    write_atomically(path, lambda part: torch.save(state, part))
+def _save(path: Path, step: int, model: MotionGenerator, average: MotionGenerator, optimiser: torch.optim.Optimizer,
+          sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> None:
+    """Everything that training needs to go on as if it had not stopped, in one safetensors file."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for i, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{key}": value for key, value in moments.items()}
+    tensors |= {"random.torch": torch.get_rng_state(), "random.noise": sampler.torch_random.get_state()}
+    header = {"step": step, "identity": _identity(config, corpus), "random": sampler.random.bit_generator.state}
+    tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    write_atomically(path, lambda part: save_file(tensors, part, {"geneface": json.dumps(header)}))
 
 
-def _restore(path: Path, model, average, optimiser, sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> int:
+def _restore(path: Path, model: MotionGenerator, average: MotionGenerator, optimiser: torch.optim.Optimizer,
+             sampler: _Sampler, config: MotionConfig, corpus: MotionCorpus) -> int:
+    """Undo `_save`; the step to go on from, 0 where there is no checkpoint."""
     if not path.is_file():
         return 0
     try:
-        state = torch.load(path, weights_only=True)  # plain tensors and numbers: nothing in it can run
-        same = json.loads(state["identity"]) == _identity(config, corpus)
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["geneface"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        same = header["identity"] == _identity(config, corpus)
         if same:
-            model.load_state_dict(state["model"])
-            average.load_state_dict(state["average"])
-            optimiser.load_state_dict(state["optimiser"])
-            sampler.restore(state["sampler"])
-            torch.set_rng_state(state["torch"])
-    except (RuntimeError, KeyError, ValueError, OSError) as error:
+            def under(prefix: str) -> dict[str, torch.Tensor]:
+                return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+            model.load_state_dict(under("model."))
+            average.load_state_dict(under("average."))
+            moments: dict[int, dict[str, torch.Tensor]] = {}
+            for name, value in under("optimiser.").items():
+                number, key = name.split(".")
+                moments.setdefault(int(number), {})[key] = value
+            optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+            sampler.random.bit_generator.state = header["random"]
+            sampler.torch_random.set_state(tensors["random.noise"])
+            torch.set_rng_state(tensors["random.torch"])
+    except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: unreadable checkpoint ({error}); delete the folder {path.parent} to start anew") from error
     if not same:
         raise UserError(f"{path}: belongs to another corpus or configuration; delete the folder {path.parent} to start anew")
-    say(f"going on from step {state['step']}")
-    return int(state["step"])
+    say(f"going on from step {header['step']}")
+    return int(header["step"])

@@ -1,0 +1,93 @@
+"""Training: it learns, resumes to the same weights, and stops on nonsense."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from geneface.config import MotionConfig
+from geneface.errors import UserError
+from geneface.fit.motion import train_motion
+from geneface.motion.corpus import FILE_NAME, MotionCorpus
+from geneface.motion.evaluate import evaluate_motion
+from geneface.motion.vae import MotionGenerator
+
+from .corpora import write_small_corpus
+
+CONFIG = MotionConfig(steps=12, batch=4, learning_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return write_small_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("model") / "motion.safetensors"
+    losses = []
+    result = train_motion(corpus, out, CONFIG, on_step=lambda step, parts: losses.append(parts))
+    return out, result, losses
+
+
+def test_loss_falls_and_file_is_whole(trained):
+    out, result, losses = trained
+    assert result["steps"] == CONFIG.steps == len(losses)
+    assert losses[-1]["mode"] < 0.9 * losses[0]["mode"]
+    assert result["held_out"]["clips"] == 3 and out.stat().st_size < 12 * 2**20
+    model, info = MotionGenerator.load(out)
+    assert info["clips"] == 9 and info["config"]["steps"] == 12
+    assert list(out.parent.joinpath("motion.run").glob("events*"))
+
+
+def test_resume_gives_the_same_weights(corpus, trained, tmp_path):
+    """Stopped after half the steps and started again: the same as in one go."""
+    out = tmp_path / "motion.safetensors"
+
+    def stop(step, parts):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_motion(corpus, out, CONFIG, on_step=stop)
+    assert not out.exists()
+    train_motion(corpus, out, CONFIG)
+    whole, parts = MotionGenerator.load(trained[0])[0].state_dict(), MotionGenerator.load(out)[0].state_dict()
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_checkpoint_of_another_run_is_refused(corpus, tmp_path):
+    out = tmp_path / "motion.safetensors"
+    train_motion(corpus, out, replace(CONFIG, steps=1))
+    with pytest.raises(UserError, match="another corpus or configuration"):
+        train_motion(corpus, out, replace(CONFIG, steps=2, kl_weight=0.5))
+    (tmp_path / "motion.run" / "checkpoint.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="unreadable checkpoint"):
+        train_motion(corpus, out, replace(CONFIG, steps=2))
+
+
+def test_not_finite_is_named(corpus, tmp_path):
+    with pytest.raises(UserError, match="step .* not finite"):
+        train_motion(corpus, tmp_path / "m.safetensors", replace(CONFIG, learning_rate=1e30, steps=40))
+
+
+def test_corpus_without_training_clips(tmp_path):
+    from geneface.motion.corpus import write_corpus
+
+    write_corpus(tmp_path / FILE_NAME, ["a"], np.array([0, 8]), np.array([1]), np.zeros((8, 52)),
+                 [(np.zeros((16, 512)), np.zeros((16, 3)), np.array([[0, 8]]))], {})
+    assert len(MotionCorpus(tmp_path).train) == 0
+    with pytest.raises(UserError, match="no clip to train on"):
+        train_motion(tmp_path, tmp_path / "m.safetensors", CONFIG)
+
+
+def test_evaluate_motion_writes_a_report(corpus, trained, tmp_path):
+    report = tmp_path / "report.html"
+    result = evaluate_motion(corpus=corpus, out=report, config=replace(CONFIG, model=str(trained[0])))
+    assert result["clips"] == 3 and result["wer_real"] is None and result["report"] == str(report)
+    assert result["lip_velocity_error"] > 0 and report.read_text("utf-8").count("data:image") == 3
+    with pytest.raises(UserError, match="either"):
+        evaluate_motion()
