@@ -111,7 +111,7 @@ def gaze(frames: int, fps: float, degrees: float, random: np.random.Generator) -
         degrees: standard deviation of yaw; pitch moves half as much.
 
     Returns:
-        [frames, 2] yaw and pitch [rad].
+        [frames, 2] yaw (positive to image right) and pitch (positive up) [rad].
     """
     targets = np.zeros((frames, 2))
     t = 0

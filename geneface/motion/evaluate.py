@@ -17,7 +17,7 @@ from .inputs import melody
 from .vae import MotionGenerator
 
 _CLOSED_SHARE = 0.1  # of the tracked opening's range: below it the mouth counts as closed
-_STILL = 1e-9  # standard deviation [m] below which a correlation means nothing
+_STILL = 1e-7  # standard deviation [m] below which a correlation means nothing
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def predict_weights(model: MotionGenerator, corpus: MotionCorpus, index: int, te
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     """Pearson's r, or None where either does not move."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if len(a) < 3 or a.std() < _STILL or b.std() < _STILL:
         return None
     return float(np.corrcoef(a, b)[0, 1])

@@ -19,8 +19,11 @@ from .postnet import PersonSpace
 from .vae import FPS, MotionGenerator
 
 RELEASE = Path(__file__).resolve().parents[1] / "data" / "motion.safetensors"
-_FULL_LOOK = np.radians(30.0)  # gaze angle of an eyeLook weight of 1
-_BLINKS = [ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+# Gaze of the bundled basis at weight 1 of both eyes [rad]: sideways, up, down.
+_SIDEWAYS, _UP, _DOWN = np.radians([27.0, 13.0, 19.0])
+# The weight that closes the lid, and the lid's landmarks above and below, of either eye (68 points).
+_LIDS = {"eyeBlinkRight": ((37, 38), (41, 40)), "eyeBlinkLeft": ((43, 44), (47, 46))}
+_LEAST_SHUT = 0.3  # a person whose lids never came this far did not blink while recorded
 
 
 @lru_cache(maxsize=2)
@@ -83,26 +86,39 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     random = np.random.default_rng(seed)
     blink = behaviour.blinks(frames, FPS, config.blinks_per_minute, random)
     look = behaviour.gaze(frames, FPS, config.gaze_degrees, random)
-    weights = add_eyes(weights, blink, look, avatar.expression_reference if avatar is not None else None)
-    weights = np.clip(weights, 0, 1).astype(np.float32)
+    reference = avatar.expression_reference if avatar is not None else None
+    weights = np.clip(add_eyes(weights, blink, look, shut_weights(measures, reference)), 0, 1).astype(np.float32)
     return MotionSequence(measures.landmarks(weights).astype(np.float32), weights, blink, look, float(FPS), source)
 
 
-def add_eyes(weights: np.ndarray, blink: np.ndarray, look: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
-    """Weights [T, 52] with eyelid closure [T] and gaze [T, 2] (yaw to image right, pitch down; [rad]) written in.
+def shut_weights(measures: MouthMeasures, reference: np.ndarray | None = None) -> dict[str, float]:
+    """Weight at which each lid is shut: the 99 % quantile of the person's own [R, 52] where they blinked, else where the lids of the
+    mean face meet."""
+    out = {}
+    for name, (upper, lower) in _LIDS.items():
+        i = ARKIT_NAMES.index(name)
+        opening = measures.neutral[list(lower), 1].mean() - measures.neutral[list(upper), 1].mean()
+        travel = measures.offsets[i, list(upper), 1].mean() - measures.offsets[i, list(lower), 1].mean()
+        out[name] = float(np.clip(opening / max(travel, 1e-6), _LEAST_SHUT, 1))
+        if reference is not None and (own := float(np.quantile(reference[:, i], 0.99))) > _LEAST_SHUT:
+            out[name] = own
+    return out
+
+
+def add_eyes(weights: np.ndarray, blink: np.ndarray, look: np.ndarray, shut: dict[str, float]) -> np.ndarray:
+    """Weights [T, 52] with eyelid closure [T] and gaze [T, 2] (yaw to image right, pitch up; [rad]) written in.
 
     Args:
-        reference: [R, 52] the person's recorded weights: a full blink reaches their own 99 % quantile, if they blinked.
+        shut: weight of either lid at closure 1.
     """
     weights = weights.copy()
-    for i in _BLINKS:
-        shut = 1.0
-        if reference is not None and np.quantile(reference[:, i], 0.99) > 0.3:
-            shut = float(np.quantile(reference[:, i], 0.99))
-        weights[:, i] += blink * np.maximum(0, shut - weights[:, i])
-    yaw, pitch = look.T / _FULL_LOOK
+    for name, full in shut.items():
+        lid = weights[:, ARKIT_NAMES.index(name)]
+        lid += blink * np.maximum(0, full - lid)
+    yaw, pitch = look[:, 0] / _SIDEWAYS, look[:, 1]
     # The person's left is the image's right: looking to image right turns the left eye out and the right eye in.
     for name, amount in (("OutLeft", yaw), ("InRight", yaw), ("InLeft", -yaw), ("OutRight", -yaw),
-                         ("DownLeft", pitch), ("DownRight", pitch), ("UpLeft", -pitch), ("UpRight", -pitch)):
+                         ("UpLeft", pitch / _UP), ("UpRight", pitch / _UP),
+                         ("DownLeft", -pitch / _DOWN), ("DownRight", -pitch / _DOWN)):
         weights[:, ARKIT_NAMES.index(f"eyeLook{name}")] += np.maximum(0, amount)
     return weights

@@ -1,0 +1,124 @@
+"""Speech features to motion, with the shipped weights and basis."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geneface.config import MotionConfig
+from geneface.errors import UserError
+from geneface.face.arkit import ARKIT_NAMES
+from geneface.face.basis import load_basis
+from geneface.face.landmarks import mouth_opening
+from geneface.motion.evaluate import MouthMeasures, mouth_metrics
+from geneface.motion.predict import RELEASE, add_eyes, predict, shut_weights
+from geneface.types import Avatar, CameraTrack, SpeechFeatures
+
+STILL = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0)
+
+
+def speech(frames: int, seed: int = 0, level: float = -20.0) -> SpeechFeatures:
+    """Random features, smooth in time, loud."""
+    random = np.random.default_rng(seed)
+    content = random.standard_normal((frames // 8 + 2, 512)).repeat(8, 0)[:frames].astype(np.float32)
+    return SpeechFeatures(content, np.full(frames, 5.0, np.float32), np.full(frames, level, np.float32),
+                          np.full(frames, 0.9, np.float32), 50.0)
+
+
+def person(seed: int = 0) -> Avatar:
+    random = np.random.default_rng(seed)
+    expression = np.zeros((300, 52), np.float32)
+    jaw, pucker, blink = (ARKIT_NAMES.index(name) for name in ("jawOpen", "mouthPucker", "eyeBlinkLeft"))
+    expression[:, jaw], expression[:, pucker] = random.uniform(0, 0.3, 300), random.uniform(0, 0.2, 300)
+    expression[::20, blink] = expression[::20, blink + 1] = 0.55
+    camera = CameraTrack(np.eye(3), np.tile(np.eye(4), (300, 1, 1)), 8, 8, 25.0)
+    return Avatar({}, {}, np.zeros(3), load_basis().landmarks68(expression), expression, camera,
+                  np.zeros((8, 8, 3), np.uint8), {}, {})
+
+
+def test_release_weights_are_small_enough():
+    assert RELEASE.stat().st_size <= 12 * 10**6
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 101, 600])
+def test_shapes_and_ranges(frames):
+    motion = predict(speech(frames))
+    assert len(motion) == -(-frames // 2) and motion.fps == 25 and motion.head_pose is None
+    assert motion.expression.min() >= 0 and motion.expression.max() <= 1
+    np.testing.assert_allclose(motion.landmarks, load_basis().landmarks68(motion.expression), atol=1e-6)
+
+
+def test_deterministic_under_a_seed():
+    one, again, other = (predict(speech(400), None, MotionConfig(temperature=0.5), seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.expression, again.expression)
+    assert (one.expression != other.expression).any() and (one.blink != other.blink).any()
+
+
+def test_silence_closes_the_mouth():
+    features = speech(600)
+    energy, voicing, pitch = features.energy.copy(), features.voicing.copy(), features.log_f0.copy()
+    energy[200:400], voicing[200:400], pitch[200:400] = -80, 0, 0
+    motion = predict(replace(features, energy=energy, voicing=voicing, log_f0=pitch), None, STILL)
+    opening = 1000 * mouth_opening(motion.landmarks)
+    assert opening[112:188].max() < 1.5 and np.ptp(opening[112:188]) < 1e-3
+    silent = predict(speech(200, level=-100.0), None, STILL)
+    # Voiced frames below -60 dB are silence too.
+    assert np.ptp(mouth_opening(silent.landmarks)) < 1e-6
+
+
+def test_amplitude_scales_the_mouth():
+    small, large = (predict(speech(400), None, replace(STILL, amplitude=a)) for a in (0.3, 1.0))
+    assert mouth_opening(small.landmarks).std() < 0.6 * mouth_opening(large.landmarks).std()
+
+
+def test_person_bounds_the_motion():
+    avatar = person()
+    motion = predict(speech(400), avatar, STILL)
+    jaw, smile = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthSmileLeft")
+    assert motion.expression[:, jaw].max() <= np.quantile(avatar.expression_reference[:, jaw], 0.97) + 1e-6
+    assert not motion.expression[:, smile].any()  # they never smiled
+
+
+def test_blinks_shut_the_lids():
+    measures = MouthMeasures.of_basis()
+    shut = shut_weights(measures)
+    blink = np.array([0, 0.5, 1.0], np.float32)
+    weights = add_eyes(np.zeros((3, 52), np.float32), blink, np.zeros((3, 2), np.float32), shut)
+    landmarks = measures.landmarks(weights)
+    gap = landmarks[:, [41, 40, 47, 46], 1].mean(1) - landmarks[:, [37, 38, 43, 44], 1].mean(1)
+    assert gap[0] > 0.004 and abs(gap[2]) < 5e-4 and gap[0] > gap[1] > gap[2]
+    assert shut_weights(measures, person().expression_reference)["eyeBlinkLeft"] == pytest.approx(0.55, abs=1e-3)
+
+
+def test_gaze_turns_both_eyes_the_same_way():
+    look = np.radians([[5.0, 2.0], [-5.0, -2.0]]).astype(np.float32)
+    weights = add_eyes(np.zeros((2, 52), np.float32), np.zeros(2, np.float32), look, {})
+    moved = (load_basis().landmarks478(None, weights) - load_basis().landmarks478(None, np.zeros(52, np.float32)))[:, [468, 473]]
+    assert (moved[0, :, 0] > 0).all() and (moved[1, :, 0] < 0).all()
+    assert (moved[0, :, 1] < 0).all() and (moved[1, :, 1] > 0).all()
+
+
+def test_errors(tmp_path):
+    with pytest.raises(UserError, match="empty"):
+        predict(SpeechFeatures(np.zeros((0, 512), np.float32), *(np.zeros(0, np.float32),) * 3, 50.0))
+    with pytest.raises(ValueError, match="content channels"):
+        predict(replace(speech(10), content=np.zeros((10, 7), np.float32)))
+    with pytest.raises(ValueError, match="per second"):
+        predict(replace(speech(10), fps=100.0))
+    with pytest.raises(UserError, match="no such motion model"):
+        predict(speech(10), None, MotionConfig(model=str(tmp_path / "none.safetensors")))
+
+
+def test_metrics_of_known_motion():
+    measures = MouthMeasures.of_basis()
+    weights = np.zeros((100, 52), np.float32)
+    weights[:, ARKIT_NAMES.index("jawOpen")] = 0.2 + 0.2 * np.sin(np.arange(100) / 5)
+    tracked = measures.landmarks(weights)
+    same = mouth_metrics([(tracked, tracked)])
+    assert same["mouth_open_correlation"] == pytest.approx(1) and same["lip_velocity_error"] == 0
+    assert same["closure_error"] == 0 and same["jitter"] == same["tracked_jitter"]
+    still = mouth_metrics([(np.repeat(tracked[:1], 100, 0), tracked)])
+    assert still["mouth_open_correlation"] is None and still["mouth_open_variance"] == pytest.approx(0)
+    assert still["lip_velocity_error"] == pytest.approx(still["still_lip_velocity_error"]) and still["closure_error"] > 0.2
+    assert mouth_metrics([]) ["mouth_open_correlation"] is None
