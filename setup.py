@@ -36,6 +36,13 @@ CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/rasterize.cu")
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 
 
+def requirements() -> list[str]:
+    """Lines of requirements.txt that name a package (pip options and comments left out)."""
+    file = Path("requirements.txt")
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    return [text for line in lines if (text := line.split(" #")[0].strip()) and text[0] not in "#-"]
+
+
 def library(name: str, sources: list[str]) -> Extension:
     headers = [str(p) for folder in ("include", "cpu", "cuda") for p in sorted(Path("cuda_ext", folder).glob("*.h"))]
     return Extension(f"{FOLDER}.geneface_{name}", sources, depends=headers + ["setup.py"], language="c++")
@@ -48,7 +55,7 @@ def find_nvcc() -> str | None:
 
 
 def libraries() -> list[Extension]:
-    found = [library("cpu_portable", [*SOURCES, f"{CPU}/level.cpp"])]
+    found = [library("cpu_portable", [*SOURCES, f"{CPU}/level.cpp", f"{CPU}/memory.cpp"])]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
         found += [library(f"cpu_{variant}", SOURCES) for variant in VARIANTS]
     wanted = os.environ.get("GENEFACE_CUDA", "")
@@ -152,6 +159,7 @@ class BuildLibraries(build_ext):
 
 
 setup(
+    install_requires=requirements(),
     ext_modules=libraries(),
     cmdclass={"build_ext": BuildLibraries},
     packages=find_packages(include=["geneface", "geneface.*", "data_prep", "data_prep.*"])

@@ -12,10 +12,11 @@ from torch import Tensor
 from . import library, native, reference
 from .checks import check, check_indices, check_offsets, check_positive
 from .grid_spec import GridSpec
+from .native import reuse_memory
 
 __all__ = [
     "GridSpec", "backend", "composite", "grid_encode", "march_rays", "near_far_from_aabb", "pack_bits",
-    "rasterize", "reference", "set_threads", "spherical_harmonics",
+    "rasterize", "reference", "reuse_memory", "set_threads", "spherical_harmonics",
 ]
 
 

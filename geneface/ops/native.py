@@ -125,6 +125,17 @@ def cpu_variants() -> tuple[str, ...]:
     return tuple(v for v in CPU_VARIANTS[: level + 1] if library_path(f"cpu_{v}").is_file())
 
 
+def reuse_memory() -> bool:
+    """Let the process keep freed memory (up to 1 GiB) for its next tensors; call once before a long loop.
+
+    glibc gives large blocks back to the system and so pays page faults for every new tensor: about a tenth
+    of a training step's processor time. False where there is nothing to do (other C libraries, no native
+    kernels).
+    """
+    portable = library_path("cpu_portable")
+    return portable.is_file() and bool(ctypes.CDLL(str(portable)).geneface_reuse_memory())
+
+
 @functools.lru_cache(maxsize=None)
 def cpu_variant(name: str) -> NativeLibrary:
     """Load one CPU variant. Raises OSError where it is not built or cannot be loaded."""

@@ -1,5 +1,6 @@
 """The custom ops as PyTorch sees them, and what happens without native kernels."""
 import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -113,6 +114,12 @@ def test_calls_from_several_threads_agree():
     with ThreadPoolExecutor(4) as pool:
         for result in pool.map(lambda _: ops.grid_encode(x, table, spec), range(12)):
             assert torch.equal(result, expected)
+
+
+def test_memory_is_reused_on_glibc():
+    program = "from geneface import ops; print(ops.reuse_memory())"  # apart: it changes the process
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")
 
 
 def test_set_threads_names_a_wrong_argument():
