@@ -13,7 +13,8 @@ _LEAST = 3  # samples a pixel needs
 _ROWS = 64  # rows worked on at once: bounds memory
 
 
-def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indices: list[int]) -> tuple[np.ndarray, float, float]:
+def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indices: list[int],
+                     ) -> tuple[np.ndarray, np.ndarray, float]:
     """Median over time of each pixel where it is surely background; what the person always hides is
     filled smoothly from around it.
 
@@ -23,7 +24,7 @@ def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indic
 
     Returns:
         plate: [H,W,3] uint8 RGB.
-        seen: share of the plate that was seen, in [0,1].
+        seen: [H,W] bool, where it was seen.
         unrest: median difference of the seen background from the plate [grey levels]: a camera or a
             background that moves.
     """
@@ -53,9 +54,8 @@ def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indic
         if known.any():
             unrest.append(np.nanmedian(np.abs(samples[:, known] - middle[known]), axis=0).mean(-1))
     known = sure.sum(0) >= least
-    seen = float(known.mean())
     filled = fill_smoothly(plate, known) if known.any() else np.full_like(plate, frames.mean((0, 1, 2)))
-    return (np.rint(filled).clip(0, 255).astype(np.uint8), seen,
+    return (np.rint(filled).clip(0, 255).astype(np.uint8), known,
             float(np.median(np.concatenate(unrest))) if unrest else 0.0)
 
 

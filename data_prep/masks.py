@@ -9,7 +9,7 @@ import numpy as np
 
 from geneface.progress import track
 
-from .segment import ColourSplit, PersonSegmenter, refine, split, to_bytes
+from .segment import ColourSplit, PersonSegmenter, Plate, refine, split, to_bytes
 from .streams import Sequence, encode_png, ordered_map
 
 _LEARN = 24  # frames that hair and clothes colours are learned from
@@ -58,13 +58,15 @@ def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]], breaks: froze
         yield mixed(centre)
 
 
-def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, jumps: Iterable[int] = ()) -> tuple[int, str]:
+def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate: Plate,
+                jumps: Iterable[int] = ()) -> tuple[int, str]:
     """Segment every frame and write its mask.
 
     Args:
         frames: the cropped frames.
         target: where masks go.
         landmarks: [T,478,2] px.
+        plate: clean background.
         jumps: first frames after jumps.
 
     Returns:
@@ -76,7 +78,7 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, jumps
         colours = ColourSplit()
         chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(_LEARN, count))})
         for index, frame in zip(chosen, frames.read(chosen)):
-            colours.learn(frame, refine(segmenter.probability(frame), frame), landmarks[index])
+            colours.learn(frame, refine(segmenter.probability(frame), frame, plate), landmarks[index])
 
         held: deque[np.ndarray] = deque()
 
@@ -89,7 +91,7 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, jumps
 
         def finished(item: tuple[int, np.ndarray, np.ndarray]) -> bytes:
             index, probability, frame = item
-            return encode_png(to_bytes(split(refine(probability, frame), frame, landmarks[index], colours)))
+            return encode_png(to_bytes(split(refine(probability, frame, plate), frame, landmarks[index], colours)))
 
         items = ((index, probability, held.popleft()) for index, probability in enumerate(steady(looked(), frozenset(jumps))))
         return target.write(ordered_map(finished, items))

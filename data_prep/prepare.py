@@ -28,8 +28,10 @@ from .masks import write_masks
 from .shots import Take, longest_take
 from .stages import Data, Manifest, file_hash
 from .streams import Sequence, encode_png, read_picture
-from .summary import audio_offset, relative_mouth_opening, write_report
-from .track import fit_track
+from .segment import PersonSegmenter, Plate, refine
+from .summary import write_report
+from .sync import audio_offset, relative_mouth_opening
+from .takes import fit_take
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -117,11 +119,12 @@ class _Preparation:
         if found["valid"] < _LEAST_VALID:
             raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; keep the "
                             "face in view and well lit")
-        track = manifest.stage("track", 1, {"seed": config.seed, "jumps": take.jumps}, ("landmarks",),
-                               ("camera.npz", "face.npz"), self._track)
-        masks = manifest.stage("masks", 1, {"jumps": take.jumps}, ("track",), ("masks/000000.png",), lambda: self._masks(take))
-        plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("masks",), ("background.png",),
-                               lambda: self._background(count))
+        track = manifest.stage("track", 1, {"jumps": take.jumps}, ("landmarks",), ("camera.npz", "face.npz"),
+                               lambda: self._track(take))
+        plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
+                               ("background.png", "stages/background_seen.png"), lambda: self._background(count))
+        masks = manifest.stage("masks", 1, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
+                               lambda: self._masks(take, plate["unrest"]))
         speech = manifest.stage("speech", 1, {"rate": config.sample_rate}, ("frames",), ("audio.wav", "speech.npz"),
                                 lambda: self._speech(audio))
         self._finish(source, seen, take, crop, count, {"frames": cut, "landmarks": found, "track": track, "masks": masks,
@@ -182,26 +185,39 @@ class _Preparation:
         write_atomically(self.out / "stages" / "landmarks.npz", write)
         return {"valid": float(found.valid.mean())}
 
-    def _track(self) -> Data:
+    def _track(self, take: Take) -> Data:
+        say("Fitting head and camera ...")
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             found = Detections(**{name: archive[name] for name in archive.files})
-        camera, face, quality = fit_track(found, self.config.size, self.config.size, self.config.fps, load_basis())
+        size = self.config.size
+        camera, face, quality = fit_take(found, size, size, self.config.fps, load_basis(), take.jumps)
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
-        return {field.name: getattr(quality, field.name) for field in fields(quality)}
-
-    def _masks(self, take: Take) -> Data:
-        face = FaceTrack.load(self.out / "face.npz")
-        count, digest = write_masks(self.frames, self.masks, face.landmarks, take.jumps)
-        return {"masks": count, "sha256": digest}
+        figures = {name: value for name, value in vars(quality).items() if isinstance(value, float)}
+        return {**figures, "worst_frames": quality.worst_frames(found.valid, 6)}
 
     def _background(self, count: int) -> Data:
         say("Background plate ...")
         indices = sorted({int(i) for i in np.linspace(0, count - 1, min(count, self.config.plate_samples))})
-        plate, seen, unrest = background_plate(
-            lambda i: (read_picture(self.frames.path(i)), read_picture(self.masks.path(i))[..., 2]), indices)
-        write_atomically(self.out / "background.png", lambda temporary: temporary.write_bytes(encode_png(plate)))
-        return {"seen": seen, "unrest": unrest}
+        with PersonSegmenter() as segmenter:
+
+            def look(index: int) -> tuple[np.ndarray, np.ndarray]:
+                frame = read_picture(self.frames.path(index))
+                return frame, np.rint(255 * (1 - refine(segmenter.probability(frame), frame))).astype(np.uint8)
+
+            plate, seen, unrest = background_plate(look, indices)
+        for path, picture in ((self.out / "background.png", plate),
+                              (self.out / "stages" / "background_seen.png", np.repeat(seen[..., None] * np.uint8(255), 3, -1))):
+            data = encode_png(picture)
+            write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))
+        return {"seen": float(seen.mean()), "unrest": unrest}
+
+    def _masks(self, take: Take, unrest: float) -> Data:
+        face = FaceTrack.load(self.out / "face.npz")
+        plate = Plate(read_picture(self.out / "background.png"),
+                      read_picture(self.out / "stages" / "background_seen.png")[..., 0] > 127, unrest)
+        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, take.jumps)
+        return {"masks": count, "sha256": digest}
 
     def _speech(self, audio: np.ndarray) -> Data:
         from geneface.speech.features import extract

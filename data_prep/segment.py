@@ -59,25 +59,55 @@ class PersonSegmenter:
         self.close()
 
 
-def refine(probability: np.ndarray, frame: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Plate:
+    """The picture without the person, to tell one from the other.
+
+    Attributes:
+        picture: [H,W,3] uint8 RGB.
+        seen: [H,W] bool, where it was really seen.
+        unrest: how far the background strays from it by itself [grey levels].
+    """
+
+    picture: np.ndarray
+    seen: np.ndarray
+    unrest: float
+
+    def difference(self, frame: np.ndarray) -> np.ndarray:
+        """[H,W] float32 in [0,1]: 0 where the frame shows the plate, 1 where it surely shows something else."""
+        distance = cv2.GaussianBlur(cv2.absdiff(frame, self.picture), (0, 0), 0.8).astype(np.float32)
+        distance = np.sqrt((distance ** 2).sum(-1))
+        low, high = 8 + 3 * self.unrest, 30 + 6 * self.unrest
+        return ((distance - low) / (high - low)).clip(0, 1)
+
+
+def refine(probability: np.ndarray, frame: np.ndarray, plate: Plate | None = None) -> np.ndarray:
     """Person alpha at the frame's resolution, its edge drawn to the picture's.
 
     Args:
         probability: [h,w] float32 in [0,1].
         frame: [H,W,3] uint8 RGB.
+        plate: decides along the edge, where it was seen.
 
     Returns:
         [H,W] float32 in [0,1].
     """
     height, width = frame.shape[:2]
-    coarse = cv2.resize(probability, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    coarse = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
     radius = max(2, round(0.016 * max(height, width)))
-    fine = cv2.ximgproc.guidedFilter(frame, coarse, radius, (0.02 * 255) ** 2, scale=0.5 if max(height, width) > 400 else 1.0)
+    edge = cv2.blur(((coarse > 0.03) & (coarse < 0.97)).astype(np.float32), (2 * radius + 1, 2 * radius + 1))
+    band = (edge * 6).clip(0, 1)
+    evidence = coarse
+    if plate is not None:
+        other = plate.difference(frame)
+        # What shows the plate is not the person; what does not is, where the segmenter finds it possible.
+        decided = np.where(coarse < 0.9, coarse * other, coarse)
+        decided = np.where(coarse > 0.3, np.maximum(decided, other * ((coarse - 0.3) / 0.2).clip(0, 1)), decided)
+        evidence = np.where(plate.seen, band * decided + (1 - band) * coarse, coarse).astype(np.float32)
+    fine = cv2.ximgproc.guidedFilter(frame, evidence, radius, (0.02 * 255) ** 2, scale=0.5 if max(height, width) > 400 else 1.0)
     fine = ((fine - 0.12) / 0.76).clip(0, 1)  # the filter leaves a veil on both sides of the edge
     # Far from the segmenter's own edge it is trusted as it is: the filter may leak along like colours.
-    band = cv2.blur(((coarse > 0.03) & (coarse < 0.97)).astype(np.float32), (2 * radius + 1, 2 * radius + 1))
-    weight = (band * 6).clip(0, 1)
-    return weight * fine + (1 - weight) * (coarse > 0.5)
+    return band * fine + (1 - band) * (coarse > 0.5)
 
 
 @dataclass(frozen=True)
@@ -200,7 +230,7 @@ class ColourSplit:
         index = self._index(frame)
         # Above the ears, and outside of them: what hangs down is often darker.
         hair = sure & ~oval & (((y > 0.75) & (np.abs(x) < 1.0)) | ((y > 0.15) & (np.abs(x) > 0.62) & (np.abs(x) < 1.3)))
-        torso = sure & ~oval & (y < -0.12) & ((np.abs(x) < 0.3) | (y < -0.45))
+        torso = sure & ~oval & (y < -0.12) & ((np.abs(x) < 0.3) | (np.abs(x) > 0.9) | (y < -0.45))
         self._hair += np.bincount(index[hair], minlength=_BINS ** 3)
         self._torso += np.bincount(index[torso], minlength=_BINS ** 3)
         self._ready = None
@@ -234,12 +264,11 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
         hair = colours.likelihood(frame)
         # Beside the jaw hair is as likely as not; further down only what is clearly hair is taken for it;
         # above the jaw's level only what is clearly clothes (raised shoulders) is not head.
-        needed = np.where(head > 0.5, 0.12, np.clip(0.45 - 1.6 * above_chin, 0.45, 0.85))
+        needed = np.where(head > 0.5, 0.12, np.clip(0.45 - 3.5 * above_chin, 0.14, 0.85))
         label = np.where(undecided, ((hair - needed) / 0.15 + 0.5).clip(0, 1), head).astype(np.float32)
         # Hair hangs on the head and clothes lie on the shoulders: islands belong to what surrounds them.
         solid = person > 0.3
-        stray_head = solid & (label > 0.5) & ~_largest(solid & (label > 0.5))
-        label[_grown(stray_head) & undecided] = 0
+        label[undecided & ~_grown(_largest(solid & (label > 0.5)))] = 0
         clothes = _largest(solid & (label <= 0.5))
         label[undecided & (above_chin > 0) & ~_grown(clothes)] = 1
         soft = cv2.GaussianBlur(label, (0, 0), max(0.7, 0.0025 * max(height, width)))

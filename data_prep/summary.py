@@ -7,22 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from geneface.face.landmarks import FACE_OVAL, LIPS, mouth_opening
+from geneface.face.landmarks import FACE_OVAL, LIPS
 from geneface.report import Report, Section, Verdict
 from geneface.types import CameraTrack, FaceTrack
 
 from .streams import Sequence, read_picture
+from .sync import relative_mouth_opening
 
 _STRIP = 6  # frames in a strip
 _PICTURE = 256  # height of their pictures [px]
-_REACH = 12  # how far the sound may be shifted against the picture, both ways [frames]
-_CLEAR = 0.25  # correlation below which mouth and sound say nothing about each other
-
-
-def relative_mouth_opening(landmarks: np.ndarray) -> np.ndarray:
-    """[T] inner lip distance over face height, from [T,478,2] image landmarks."""
-    height = np.linalg.norm(landmarks[:, 10] - landmarks[:, 152], axis=-1)
-    return mouth_opening(landmarks) / np.maximum(height, 1e-6)
 
 
 def loudness(audio: np.ndarray, rate: int, fps: float, frames: int) -> np.ndarray:
@@ -31,43 +24,6 @@ def loudness(audio: np.ndarray, rate: int, fps: float, frames: int) -> np.ndarra
     total = np.concatenate([[0], np.cumsum(np.square(audio, dtype=np.float64))])
     power = (total[edges[1:]] - total[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
     return 10 * np.log10(power + 1e-6)
-
-
-def audio_offset(opening: np.ndarray, audio: np.ndarray, rate: int, fps: float) -> float | None:
-    """How much later the sound is than the picture [frames], from mouth opening against loudness.
-
-    The mouth opens somewhat before the loudest part of a syllable, so an offset within a frame or two of
-    zero is what recordings in time show.
-
-    Args:
-        opening: [T] mouth opening.
-        audio: [N] float32.
-
-    Returns:
-        None where the two do not correlate clearly.
-    """
-    if len(opening) < 4 * _REACH:
-        return None
-    level = loudness(audio, rate, fps, len(opening))
-    # Slow changes (drifting pose, louder and softer sentences) and single frames say nothing about timing.
-    def band(x: np.ndarray) -> np.ndarray:
-        x = cv2.GaussianBlur(x.reshape(1, -1).astype(np.float32), (0, 0), 1.0)[0] - cv2.GaussianBlur(
-            x.reshape(1, -1).astype(np.float32), (0, 0), 12.0)[0]
-        return x - x.mean()
-
-    a, b = band(opening), band(level)
-    if a.std() < 1e-5 or b.std() < 0.5:
-        return None
-    scores = []
-    for shift in range(-_REACH, _REACH + 1):
-        x, y = (a[:len(a) - shift], b[shift:]) if shift >= 0 else (a[-shift:], b[:shift])
-        scores.append(float(np.corrcoef(x, y)[0, 1]))
-    best = int(np.argmax(scores))
-    if scores[best] < _CLEAR or best in (0, len(scores) - 1):
-        return None
-    left, middle, right = scores[best - 1:best + 2]
-    curve = left - 2 * middle + right
-    return best - _REACH + (0.5 * (left - right) / curve if curve < 0 else 0.0)
 
 
 def overlay(frame: np.ndarray, mask: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -119,9 +75,9 @@ def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], s
     seen = report.section("Landmarks and masks")
     even = sorted({int(i) for i in np.linspace(0, count - 1, min(_STRIP, count))})
     _overlays(seen, even, frames, masks, face, "Evenly spread frames: head outlined in green, torso in violet")
-    worst = _worst(face, masks, count)
+    worst = stages["track"]["worst_frames"]
     _overlays(seen, worst, frames, masks, face,
-              f"Frames to look at first ({', '.join(map(str, worst))}): face missing, or outline unlike its neighbours")
+              f"Frames to look at first ({', '.join(map(str, worst))}): face missing, or fitted worst")
     middle = even[len(even) // 2]
     frame, mask = read_picture(frames.path(middle)), read_picture(masks.path(middle))
     seen.strip([frame, cut_out(frame, mask, 0, (0, 200, 0)), cut_out(frame, mask, 1, (200, 0, 200)),
@@ -178,23 +134,3 @@ def _overlays(section: Section, indices: list[int], frames: Sequence, masks: Seq
     pictures = [overlay(read_picture(frames.path(i)), read_picture(masks.path(i)), face.landmarks[i]) for i in indices]
     if pictures:
         section.strip(pictures, caption, _PICTURE)
-
-
-def _worst(face: FaceTrack, masks: Sequence, count: int) -> list[int]:
-    """Up to a strip of frames where something is likely wrong, in order."""
-    invalid = np.flatnonzero(~face.valid)
-    if len(invalid) >= _STRIP:
-        return [int(i) for i in invalid[np.linspace(0, len(invalid) - 1, _STRIP).astype(int)]]
-    # Landmarks that leave the path between their neighbours, relative to the face's size.
-    points = face.landmarks
-    jump = np.zeros(count)
-    if count > 2:
-        size = np.ptp(points[:, FACE_OVAL], axis=1).mean(-1)
-        jump[1:-1] = np.median(np.linalg.norm(points[1:-1] - (points[:-2] + points[2:]) / 2, axis=-1), axis=1) / size[1:-1]
-    chosen = list(map(int, invalid))
-    for index in np.argsort(-jump):
-        if len(chosen) >= min(_STRIP, count):
-            break
-        if all(abs(int(index) - other) > 8 for other in chosen):
-            chosen.append(int(index))
-    return sorted(chosen)
