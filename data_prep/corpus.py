@@ -29,6 +29,7 @@ from .landmarks import Detections, detect_landmarks
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v"}
 FPS = 25.0
 SAMPLE_RATE = 16000  # [Hz]
+_FULL_SCALE = 32767
 _SAMPLES = int(SAMPLE_RATE / FPS)  # per video frame
 _SHORTEST = 12  # frames
 _FEWEST_VALID = 0.9  # share of frames with a face
@@ -166,7 +167,7 @@ def _load_clip(file: Path, folder: Path, kept: Path) -> Clip:
                 raise _Dropped(reason)
             detections = Detections(**{key[5:]: stored[key] for key in stored.files if key.startswith("face_")})
             return Clip(name, speaker, detections, tuple(int(x) for x in stored["size"]),
-                        stored["audio"].astype(np.float32) / 32768)
+                        _samples(stored["audio"]))
     arrays: dict[str, np.ndarray] = {}
     reason = ""
     try:
@@ -176,13 +177,20 @@ def _load_clip(file: Path, folder: Path, kept: Path) -> Clip:
         detections = detect_landmarks(read_frames(file, FPS), FPS)
         audio = _check(detections, read_audio(file, SAMPLE_RATE))
         arrays = {f"face_{key}": value for key, value in vars(detections).items() if isinstance(value, np.ndarray)}
-        arrays |= {"audio": np.round(audio * 32767).astype(np.int16), "size": np.array([info.width, info.height])}
+        stored_audio = np.round(np.clip(audio, -1, 1) * _FULL_SCALE).astype(np.int16)
+        arrays |= {"audio": stored_audio, "size": np.array([info.width, info.height])}
     except _Dropped as error:
         reason = str(error)
     write_atomically(cache, lambda part: np.savez_compressed(part, dropped=np.array(reason), **arrays))
     if reason:
         raise _Dropped(reason)
-    return Clip(name, speaker, detections, (info.width, info.height), audio)
+    # As it will be read back, so that a resumed run sees the same.
+    return Clip(name, speaker, detections, (info.width, info.height), _samples(stored_audio))
+
+
+def _samples(stored: np.ndarray) -> np.ndarray:
+    """16-bit integers -> float32 in [-1, 1]."""
+    return stored.astype(np.float32) / _FULL_SCALE
 
 
 def _check(detections: Detections, audio: np.ndarray) -> np.ndarray:
