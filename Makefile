@@ -1,0 +1,52 @@
+# make demo    everything once on a synthetic person: video and report in demo/
+# make test    all tests
+# make install only the virtual environment and the package in it
+#
+# PYTHON=python3.12      which Python makes .venv (3.10 to 3.12)
+# TORCH_INDEX=URL        where to take PyTorch from. Without a GPU, https://download.pytorch.org/whl/cpu saves
+#                        several GB on machines whose pip would take the CUDA build.
+# DEMO=folder            where the demo goes
+#
+# Run again, each target reuses what is there: the environment until requirements.txt changes, the kernels
+# until their sources do, the demo's stages until their options do.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+TORCH_INDEX ?=
+DEMO ?= demo
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+STAMPS := $(VENV)/stamps
+KERNELS := $(wildcard cuda_ext/*/*.h cuda_ext/*/*.cpp cuda_ext/*/*.cu)
+
+.PHONY: demo test install clean
+.DELETE_ON_ERROR:
+
+demo: install
+	$(VENV)/bin/geneface demo -o $(DEMO)
+
+test: install
+	$(PY) -m pytest
+
+install: $(STAMPS)/package
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" || { echo "geneface needs Python 3.10, 3.11 or 3.12: install one, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/requirements: requirements.txt | $(STAMPS)/venv
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
+	$(PIP) install --quiet -r requirements.txt
+	@touch $@
+
+# --no-build-isolation: the build needs only setuptools, which requirements.txt has brought.
+$(STAMPS)/package: $(STAMPS)/requirements setup.py pyproject.toml $(KERNELS)
+	$(PIP) install --quiet --no-build-isolation -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf build *.egg-info geneface/ops/_native demo
