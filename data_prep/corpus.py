@@ -17,7 +17,7 @@ import numpy as np
 from geneface.config import MotionConfig
 from geneface.errors import UserError
 from geneface.media import probe, read_audio, read_frames
-from geneface.motion.corpus import FILE_NAME, write_corpus
+from geneface.motion.corpus import FILE_NAME, read_split, write_corpus
 from geneface.motion.inputs import melody
 from geneface.progress import say, track
 from geneface.speech.features import extract
@@ -78,19 +78,6 @@ def find_clips(folder: Path) -> list[Path]:
 def split(names: Iterable[str], every: int) -> np.ndarray:
     """[C] bool: one clip of `every` is held out, chosen by the hash of its name: the same when the corpus grows."""
     return np.array([int(hashlib.sha256(name.encode()).hexdigest(), 16) % every == 0 for name in names])
-
-
-def read_split(path: Path, names: list[str]) -> np.ndarray:
-    """[C] bool from a text file that lists the held-out clips, one name a line. Raises UserError for unknown names."""
-    try:
-        wanted = {line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()}
-    except OSError as error:
-        raise UserError(f"{path}: unreadable split file ({error})") from error
-    known = set(names) | {Path(name).name for name in names}
-    unknown = sorted(wanted - known)
-    if unknown:
-        raise UserError(f"{path}: no clip is called {unknown[0]!r}; name clips as files are named, without suffix")
-    return np.array([name in wanted or Path(name).name in wanted for name in names])
 
 
 def prepare_corpus(folder: str | Path, out: str | Path, config: MotionConfig = MotionConfig(),

@@ -104,6 +104,19 @@ class MotionCorpus:
                     self.expression[first:end])
 
 
+def read_split(path: Path, names: list[str]) -> np.ndarray:
+    """[C] bool from a text file that lists the held-out clips, one name a line. Raises UserError for unknown names."""
+    try:
+        wanted = {line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()}
+    except OSError as error:
+        raise UserError(f"{path}: unreadable split file ({error})") from error
+    known = set(names) | {Path(name).name for name in names}
+    unknown = sorted(wanted - known)
+    if unknown:
+        raise UserError(f"{path}: no clip is called {unknown[0]!r}; name clips as files are named, without suffix")
+    return np.array([name in wanted or Path(name).name in wanted for name in names])
+
+
 def write_corpus(path: str | Path, names: list[str], starts: np.ndarray, held_out: np.ndarray, expression: np.ndarray,
                  renderings: list[tuple[np.ndarray, np.ndarray, np.ndarray]], info: dict) -> None:
     """Write the file described above, atomically.

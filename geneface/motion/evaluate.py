@@ -11,7 +11,7 @@ from ..config import MotionConfig
 from ..errors import UserError
 from ..face.landmarks import JAW_68, LIPS_68, mouth_opening, mouth_width
 from ..types import EXPRESSIONS, Avatar, PreparedPerson, check_array
-from .corpus import MotionCorpus
+from .corpus import MotionCorpus, read_split
 from .generate import generate_weights
 from .inputs import melody
 from .vae import MotionGenerator
@@ -144,7 +144,7 @@ def person_pairs(person: PreparedPerson, avatar: Avatar | None, config: MotionCo
 
 def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
                     avatar: Avatar | str | Path | None = None, out: str | Path | None = None,
-                    config: MotionConfig = MotionConfig(), measures: MouthMeasures | None = None) -> dict:
+                    config: MotionConfig = MotionConfig(), split: str | Path | None = None, measures: MouthMeasures | None = None) -> dict:
     """Generated against tracked motion, on the held-out clips of a corpus or on a prepared person.
 
     Args:
@@ -152,6 +152,7 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         person: a prepared person (folder).
         avatar: of that person; the motion is then fitted to them and only held-out frames count.
         out: HTML report to write; None for none.
+        split: text file that names the corpus' clips to evaluate on; by default those held out when it was prepared.
 
     Returns:
         the keys of `mouth_metrics`, and sync_within_1, wer_real, wer_generated and baseline_lip_velocity_error, which need
@@ -167,12 +168,13 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
     measures = measures or MouthMeasures.of_basis()
     if corpus is not None:
         data = MotionCorpus(corpus)
-        if not len(data.test):
+        chosen = data.test if split is None else np.flatnonzero(read_split(Path(split), data.names))
+        if not len(chosen):
             raise UserError(f"{corpus}: no clip is held out; prepare the corpus with a larger share held out")
         generator = load_generator(config.model)
         pairs = [(measures.landmarks(predict_weights(generator, data, int(i), config.temperature, config.seed)),
-                  measures.landmarks(data.clip(int(i)).expression.numpy())) for i in data.test]
-        names = [data.names[i] for i in data.test]
+                  measures.landmarks(data.clip(int(i)).expression.numpy())) for i in chosen]
+        names = [data.names[i] for i in chosen]
     else:
         person = person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)
         loaded = Avatar.load(avatar) if isinstance(avatar, (str, Path)) else avatar

@@ -11,6 +11,7 @@ from data_prep.landmarks import Detections
 from data_prep.track import Person
 from geneface.config import MotionConfig
 from geneface.errors import UserError
+from geneface.motion.corpus import read_split
 from geneface.types import SpeechFeatures
 
 RATE = 16000
@@ -47,10 +48,10 @@ def test_split_does_not_change_when_the_corpus_grows(tmp_path):
     np.testing.assert_array_equal(corpus.split(names[:100], 10), held[:100])
     listed = tmp_path / "split.txt"
     listed.write_text("clip3\nclip7\n")
-    assert np.flatnonzero(corpus.read_split(listed, names)).tolist() == [3, 7]
+    assert np.flatnonzero(read_split(listed, names)).tolist() == [3, 7]
     listed.write_text("clip3\nkitten\n")
     with pytest.raises(UserError, match="kitten"):
-        corpus.read_split(listed, names)
+        read_split(listed, names)
 
 
 @pytest.mark.parametrize("frames, valid, seconds, level, reason", [

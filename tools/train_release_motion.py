@@ -1,0 +1,110 @@
+"""Make the motion weights that ship with the package, and their card.
+
+    python tools/train_release_motion.py GRID/s1 --work build/motion --minutes 40
+
+GRID/s1 holds talker 1's sentences. The corpus is prepared (or taken as it lies in WORK), the model trained on all but the held-out
+sentences, measured on those, and geneface/data/motion.safetensors and motion_card.md are written. Stopped, it goes on.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+
+from data_prep.corpus import prepare_corpus  # noqa: E402
+from geneface.config import MotionConfig  # noqa: E402
+from geneface.errors import UserError  # noqa: E402
+from geneface.fit.motion import train_motion  # noqa: E402
+from geneface.motion.corpus import MotionCorpus  # noqa: E402
+from geneface.motion.evaluate import MouthMeasures, corpus_metrics  # noqa: E402
+from geneface.motion.vae import MotionGenerator  # noqa: E402
+from geneface.types import write_atomically  # noqa: E402
+
+DATA = ROOT / "geneface" / "data"
+CARD = """# Motion model
+
+`motion.safetensors` ({size:.1f} MB, sha256 `{sha}`): speech features to ARKit expression weights at 25 fps.
+
+**What it is.** A conditional variational auto-encoder with a normalising-flow prior (after GeneFace, Ye et al. 2023), {parameters:.2f} million
+parameters, stored in half precision. It hears content features (Whisper base, encoder layer 4), F0, energy and voicing at 50 Hz and
+gives {driven} of the 52 ARKit weights: jaw, lips, cheeks, brows and nose. Eyes blink and look on their own; the tongue is not seen.
+
+**Trained on.** Talker 1 of the GRID corpus: {train} sentences of 3 s, {minutes:.0f} minutes ({held} more sentences were held out), tracked
+by this package's own landmarks and head basis. Audio in {renderings} renderings: as recorded; joined to running speech at random places of
+the encoder's window; and joined with pitch and formants shifted (-5 to +7 semitones), random equalisation, telephone band, reverberation
+and noise (8 to 35 dB). {steps} steps of {batch} clips, seed {seed}; corpus sha256 `{corpus_sha}`.
+
+**Licence and citation.** The weights come under this package's MIT licence; the corpus is distributed under CC BY 4.0. Cite:
+M. Cooke, J. Barker, S. Cunningham, X. Shao, "An audio-visual corpus for speech perception and automatic speech recognition",
+Journal of the Acoustical Society of America 120(5), 2421-2424, 2006.
+
+**Measured** on the {held} held-out sentences (deterministic prediction against tracked motion; landmarks of the mean face):
+
+| figure | value |
+|---|---|
+{figures}
+
+{other}**Limits.** One male British talker reads six-word command sentences with 51 different words: lip shapes outside that are guessed from
+content features that carry over voices and languages only in part. Natural speech of other people is followed less closely than the
+figures above; a person's own habits (how wide, how fast) come only from the projection onto their recorded frames. Head motion is not
+predicted. Laughter, shouting, singing and several voices at once were not trained on. Content features have 8 s of context, so
+this model is not a streaming one.
+
+**Made with** `python tools/train_release_motion.py GRID/s1 --work WORK --seed {seed}` in {spent:.0f} minutes on one CPU core.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path, help="folder of GRID talker 1's clips")
+    parser.add_argument("--work", type=Path, required=True, help="folder for corpus, checkpoints and logs")
+    parser.add_argument("--others", type=Path, help="folder of other GRID talkers' clips, measured but not trained on")
+    parser.add_argument("--minutes", type=float, default=None, help="stop training after so long")
+    parser.add_argument("--steps", type=int, default=MotionConfig.steps)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    config = replace(MotionConfig(), steps=arguments.steps, seed=arguments.seed)
+    try:
+        prepare_corpus(arguments.clips, arguments.work / "corpus", config)
+        model = arguments.work / "motion.safetensors"
+        result = train_motion(arguments.work / "corpus", model, config, minutes=arguments.minutes)
+        other = ""
+        if arguments.others:
+            prepare_corpus(arguments.others, arguments.work / "others", replace(config, held_out_every=1, renderings=1))
+            strangers = corpus_metrics(MotionGenerator.load(model)[0], MotionCorpus(arguments.work / "others"), MouthMeasures.of_basis())
+            other = (f"On {strangers['clips']} sentences of other GRID talkers, never heard: opening correlation "
+                     f"{strangers['mouth_open_correlation']:.3f}, width {strangers['mouth_width_correlation']:.3f}.\n\n")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_card(model, result, other)
+    shutil.copyfile(model, DATA / "motion.safetensors")
+    return 0
+
+
+def write_card(path: Path, result: dict, other: str) -> None:
+    """Fill the card in from the model file and the training's result."""
+    model, info = MotionGenerator.load(path)
+    corpus = info["corpus"]
+    figures = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" if isinstance(value, float)
+                        else f"| {name.replace('_', ' ')} | {value} |" for name, value in result["held_out"].items())
+    text = CARD.format(
+        size=path.stat().st_size / 1e6, sha=hashlib.sha256(path.read_bytes()).hexdigest(),
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6, driven=len(model.spec.driven), train=info["clips"],
+        minutes=info["clips"] * corpus["seconds"] / corpus["clips"] / 60, held=corpus["held_out"],
+        renderings=corpus["renderings"], steps=info["steps"], batch=info["config"]["batch"], seed=info["config"]["seed"],
+        corpus_sha=corpus["sha256"], figures=figures, other=other, spent=info["minutes"])
+    write_atomically(DATA / "motion_card.md", lambda part: part.write_text(text, "utf-8"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
