@@ -34,6 +34,8 @@ VARIANTS = {
 CUDA_SOURCES = [f"cuda_ext/cuda/{name}.cu" for name in ("grid", "march", "rasterize", "samples")]
 CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/rasterize.cu")
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
+# The YAML files lie beside the package in the source tree and inside it once installed.
+CONFIGS = ["geneface.configs"] if Path("configs").is_dir() else []
 
 
 def requirements() -> list[str]:
@@ -163,7 +165,7 @@ setup(
     ext_modules=libraries(),
     cmdclass={"build_ext": BuildLibraries},
     packages=find_packages(include=["geneface", "geneface.*", "data_prep", "data_prep.*"])
-    + ["geneface.configs"],
-    package_dir={"geneface.configs": "configs"},
+    + CONFIGS,
+    package_dir={package: "configs" for package in CONFIGS},
     package_data={"geneface": ["data/*", "data/**/*", "studio/static/**/*"], "geneface.configs": ["*.yaml"]},
 )
