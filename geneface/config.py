@@ -180,7 +180,7 @@ def resolve(
         if preset not in known:
             nearest = difflib.get_close_matches(preset, known, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(known) or 'none'}"
-            raise UserError(f"{stage}: unknown preset {preset!r}; {hint}")
+            raise UserError(f"--preset {preset}: no such preset; {hint}")
         files.append(folder() / f"{stage}_{preset}.yaml")
     if file is not None:
         files.append(Path(file))

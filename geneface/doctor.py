@@ -22,7 +22,7 @@ DISK_GB = 2.0
 # Packages that must import: name -> what for. All are in requirements.txt.
 _REQUIRED = {
     "torch": "everything", "numpy": "everything", "scipy": "tracking", "cv2": "masks", "mediapipe": "face landmarks",
-    "av": "video and sound", "safetensors": "avatar files", "parselmouth": "pitch", "jinja2": "reports",
+    "av": "video and sound", "safetensors": "avatar files", "soundfile": "sound", "librosa": "train-motion", "jinja2": "reports",
     "matplotlib": "reports", "PIL": "pictures", "yaml": "configuration",
 }
 # Packages that add something: module -> (distribution, what for).

@@ -143,6 +143,68 @@ def evaluate(
     return run(_avatar(avatar), _person(person), None if out is None else Path(out), config, motion_config)
 
 
+def evaluate_motion(
+    corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
+    avatar: Avatar | str | Path | None = None, out: str | Path | None = None, config: MotionConfig = MotionConfig(),
+    split: str | Path | None = None, work: str | Path | None = None,
+) -> dict[str, Any]:
+    """Motion generated from speech against tracked motion; see `motion.evaluate.evaluate_motion`.
+
+    Args:
+        corpus: a prepared corpus, or a folder of talking clips, which is prepared first; or
+        person: a prepared person.
+        out: report to write (.html), or None.
+        work: where a folder of clips is prepared; by default `NAME.corpus` in the current folder.
+    """
+    from .motion.evaluate import evaluate_motion as run
+
+    if out is not None:
+        check_output(out, ".html")
+    if corpus is not None:
+        corpus = prepared_corpus(corpus, work, config)
+    return run(corpus, person, avatar, out, config, split)
+
+
+def train_motion(
+    corpus: str | Path, out: str | Path, config: MotionConfig = MotionConfig(), split: str | Path | None = None,
+    work: str | Path | None = None,
+) -> dict[str, Any]:
+    """A motion model trained on talking clips; see `fit.motion.train_motion`.
+
+    Args:
+        corpus: a prepared corpus, or a folder of talking clips, which is prepared first.
+        split: names of the clips to hold out, one a line, for a corpus that is prepared now.
+        work: where it is prepared; by default `NAME.corpus` in the current folder.
+    """
+    from .fit.motion import train_motion as run
+
+    check_output(out, ".safetensors")
+    return run(prepared_corpus(corpus, work, config, split), out, config)
+
+
+def prepared_corpus(
+    corpus: str | Path, work: str | Path | None, config: MotionConfig, split: str | Path | None = None
+) -> Path:
+    """`corpus` where it is prepared already, else what preparing it gives.
+
+    Raises:
+        UserError: there is no such folder, or it holds no clips of use.
+    """
+    from .motion.corpus import FILE_NAME
+
+    corpus = Path(corpus)
+    if not corpus.exists():
+        raise UserError(f"{corpus}: no such folder; give a folder of talking clips or a prepared corpus")
+    if corpus.is_file() or (corpus / FILE_NAME).is_file():
+        return corpus
+    from data_prep.corpus import prepare_corpus
+
+    folder = Path(work) if work is not None else Path(f"{corpus.resolve().name}.corpus")
+    if not (folder / FILE_NAME).is_file():
+        prepare_corpus(corpus, folder, config, split)
+    return folder
+
+
 def demo(out: str | Path, minutes: float | None = None) -> dict[str, Any]:
     """The whole chain on a synthetic person; see `demo.demo`."""
     from .demo import demo as run

@@ -142,6 +142,6 @@ def _usage(error: typer.TyperException, name: str) -> int:
         nearest = difflib.get_close_matches(wrong, known, n=1)
         message = f"no verb {wrong!r}"
         hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known)}"
-    line = message.rstrip(".").strip()
+    line = message.replace("Value error, ", "").rstrip(".").strip()
     line = line[:1].lower() + line[1:]
     return _fail(name, "; ".join(part for part in (line, hint, f"see {name} --help") if part))

@@ -32,6 +32,7 @@ def evaluate_motion(
     work: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
     ] = None,
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="REPORT.html", help="Report to write.")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -46,7 +47,7 @@ def evaluate_motion(
     if split is not None and corpus is None:
         raise UserError("--split goes with --corpus")
     options = resolve(MotionConfig(), "motion", None, config, settings or ())
-    show(pipeline.evaluate_motion(corpus, person, avatar, split, work, options), as_json, EVALUATE_KEYS)
+    show(pipeline.evaluate_motion(corpus, person, avatar, output, options, split, work), as_json, EVALUATE_KEYS)
 
 
 def train_motion(

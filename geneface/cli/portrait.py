@@ -1,7 +1,6 @@
 """The verbs of the main chain: prepare, fit, speak, render, evaluate, demo."""
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Optional
@@ -67,18 +66,7 @@ def prepare(
         say("No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
             "video agreed, add --consent \"who agreed to what\", so that whoever gets the avatar can see it.")
     person = pipeline.prepare(video, output, options, consent)
-    show(_prepared(person), as_json, PREPARE_KEYS)
-
-
-def _prepared(person) -> dict:
-    """Figures of the person's report."""
-    file = person.path / "report.json"
-    try:
-        figures = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: unreadable ({error}); run geneface prepare again") from error
-    known = {key: figures[key] for key in PREPARE_KEYS if key in figures}
-    return known | {"report": str(person.path / "report.html")}
+    show(person.manifest["result"], as_json, PREPARE_KEYS)
 
 
 def fit(
