@@ -9,6 +9,11 @@ MIN_OVERLAP = 12
 MIN_PEAK = 0.3
 """Below this correlation the two signals do not resemble each other at any lag: no offset is given."""
 
+CHANCE = 4.0
+"""Nor is one below this over the root of the number of frames: unrelated signals correlate by one over the root
+of their independent values, of which a talking mouth gives about one every four frames, and the largest of many
+lags by about twice that."""
+
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     """Pearson correlation of two signals over the frames where both are finite.
@@ -48,7 +53,7 @@ def sync_offset_frames(signal: np.ndarray, truth: np.ndarray, max_lag: int = 10)
 
     Returns:
         the offset [frames], positive where the signal is late; None where the signals resemble each
-        other nowhere in that range (see `MIN_PEAK`), most at its very end, or are too short.
+        other nowhere in that range (see `MIN_PEAK` and `CHANCE`), most at its very end, or are too short.
     """
     signal, truth = np.asarray(signal, np.float64), np.asarray(truth, np.float64)
     if signal.shape != truth.shape or signal.ndim != 1:
@@ -59,8 +64,9 @@ def sync_offset_frames(signal: np.ndarray, truth: np.ndarray, max_lag: int = 10)
     lags = np.arange(-max_lag, max_lag + 1)
     scores = np.array([_score(signal, truth, int(lag)) for lag in lags])
     best = int(np.argmax(scores))
+    least = max(MIN_PEAK, CHANCE / np.sqrt(len(truth) - abs(lags[best])))
     # At the end of the range there is no peak, only a slope towards one outside it.
-    if scores[best] < MIN_PEAK or (best in (0, len(lags) - 1) and max_lag > 0):
+    if scores[best] < least or (best in (0, len(lags) - 1) and max_lag > 0):
         return None
     if max_lag == 0:
         return 0.0
