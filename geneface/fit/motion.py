@@ -136,28 +136,38 @@ def _statistics(corpus: MotionCorpus, model: MotionGenerator, driven: list[int])
         model.rest.copy_(rest)
 
 
-def _learning_rate(step: int, config: MotionConfig) -> float:
+def _learning_rate(step: int, spent: float, config: MotionConfig) -> float:
+    """Warm-up, then a cosine over the steps, or over the time allowed (`spent` is the share gone) where that ends sooner."""
     warm_up = min(_WARM_UP, config.steps // 10)
     if step < warm_up:
         return config.learning_rate * (step + 1) / warm_up
-    share = min(1.0, (step - warm_up) / max(1, config.steps - warm_up))
+    share = min(1.0, max((step - warm_up) / max(1, config.steps - warm_up), spent))
     return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _autocast() -> torch.autocast:
+    """Convolutions in bfloat16 where the processor multiplies it (1.7 times as fast); elsewhere it would be emulated, slowly."""
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return torch.autocast("cpu", torch.bfloat16, enabled=native)
 
 
 def _losses(model: MotionGenerator, batch: Batch, loss: MouthLoss) -> dict[str, torch.Tensor]:
     """Reconstruction from the posterior and from the prior's mode, and the single-sample KL divergence."""
-    condition = model.condition(batch.content, batch.melody)
-    below = model.down(condition)
-    mean, log_std = model.encode(batch.motion, condition)
-    noise = torch.randn_like(mean)
-    latent = mean + noise * log_std.exp()
-    mask = F.max_pool1d(batch.mask, STRIDE)
+    with _autocast():
+        condition = model.condition(batch.content, batch.melody)
+        below = model.down(condition)
+        mean, log_std = (x.float() for x in model.encode(batch.motion, condition))
+        noise = torch.randn_like(mean)
+        latent = mean + noise * log_std.exp()
+        mode = model.prior.inverse(torch.zeros_like(mean), below)
+        white = model.prior(latent, below).float()
+        sampled, likeliest = model.decode(latent, condition).float(), model.decode(mode, condition).float()
     # log q(z) - log p(z), both standard normals after volume-preserving maps: the constants cancel.
-    divergence = 0.5 * (model.prior(latent, below).square() - noise.square()) - log_std
-    mode = model.prior.inverse(torch.zeros_like(mean), below)
+    divergence = 0.5 * (white.square() - noise.square()) - log_std
+    mask = F.max_pool1d(batch.mask, STRIDE)
     return {
-        "reconstruction": loss(model.decode(latent, condition), batch.motion, batch.mask),
-        "mode": loss(model.decode(mode, condition), batch.motion, batch.mask),
+        "reconstruction": loss(sampled, batch.motion, batch.mask),
+        "mode": loss(likeliest, batch.motion, batch.mask),
         "kl": (divergence * mask).sum() / (mask.sum() * mean.shape[1]),
     }
 
@@ -209,10 +219,11 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
     try:
         model.train()
         for step in track(range(start, config.steps), "training motion", unit="steps"):
-            if minutes and time.monotonic() - began > 60 * minutes:
+            spent = (time.monotonic() - began) / (60 * minutes) if minutes else 0.0
+            if spent > 1:
                 break
             for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(step, config)
+                group["lr"] = _learning_rate(step, spent, config)
             anneal = min(1.0, (step + 1) / (0.2 * config.steps))
             parts = _losses(model, sampler.draw(), loss)
             total = parts["reconstruction"] + config.prior_weight * parts["mode"] + config.kl_weight * anneal * parts["kl"]
@@ -245,10 +256,10 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
         log.close()
     _save(checkpoint, done, model, average, optimiser, sampler, config, data)
     held_out = corpus_metrics(average.eval(), data, measures)
-    spent = (time.monotonic() - began) / 60
-    average.save(out, {"steps": done, "minutes": round(spent, 1), "config": asdict(config), "held_out": held_out,
+    took = (time.monotonic() - began) / 60
+    average.save(out, {"steps": done, "minutes": round(took, 1), "config": asdict(config), "held_out": held_out,
                        "corpus": data.info, "clips": len(data.train)})
-    return {"steps": done, "minutes": spent, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
+    return {"steps": done, "minutes": took, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
 
 
 @torch.no_grad()
