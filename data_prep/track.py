@@ -38,17 +38,17 @@ class TrackConfig:
     noise: float = 0.0015  # standard deviation of a landmark, model error included [m]
     correlation: float = 0.25  # neighbouring landmarks err together: each counts as this much of an independent one
     outlier: float = 0.006  # a miss beyond this counts little [m]
-    keyframes: int = 120  # frames that identity and focal length are found on
-    person_rounds: int = 10
-    frame_rounds: int = 4
-    keyframe_share: float = 0.25  # frames of one clip resemble each other: each counts as this much of a new one
+    keyframes: int = 90  # frames that identity and focal length are found on
+    person_rounds: int = 8
+    frame_rounds: int = 3
+    keyframe_share: float = 0.33  # frames of one clip resemble each other: each counts as this much of a new one
     offset: float = 0.0020  # standard deviation of the person's landmark shifts [m]
     focal: float = 2.5  # expected focal length, in units of the longer image side
     focal_spread: float = 0.35  # its standard deviation, natural log
-    expression: float = 0.25  # standard deviation of a weight around MediaPipe's score
+    expression: float = 0.35  # standard deviation of a weight around MediaPipe's score
     pose_cutoff: float = 4.0  # head motion faster than this is taken for noise [Hz]
     depth_cutoff: float = 2.0  # the same for the distance to the camera, which one camera sees badly [Hz]
-    mouth_cutoff: float = 10.0  # speech moves the lips up to 8 Hz and more [Hz]
+    mouth_cutoff: float = 12.5  # speech moves the lips up to 8 Hz and more: none at 25 fps [Hz]
     eyelid_cutoff: float = 12.5
     other_cutoff: float = 4.0  # brows, cheeks, nose [Hz]
     gaze_cutoff: float = 8.0
@@ -102,13 +102,13 @@ class TrackQuality:
 
 def landmark_weights() -> np.ndarray:
     """[478] trust in each landmark: features that are seen over skin that is guessed; 0 leaves it out."""
-    weights = np.where(np.arange(478) % 2 == 0, 0.4, 0.0)  # cheeks and forehead: every other one is enough
+    weights = np.where(np.arange(478) % 3 == 0, 0.6, 0.0)  # cheeks and forehead: every third is enough
     weights[lm.FACE_OVAL] = 0.15  # the outline slides over the skin as the head turns
     weights[[152, 148, 377, 176, 400]] = 0.5
     weights[lm.BROWS] = 0.8
     weights[lm.NOSE] = 1.2
     weights[lm.LIPS_OUTER] = 1.5
-    weights[lm.LIPS_INNER] = 2.5
+    weights[lm.LIPS_INNER] = 4.0
     weights[np.concatenate([lm.EYE_RIGHT, lm.EYE_LEFT])] = 2.0
     weights[np.concatenate([lm.IRIS_RIGHT, lm.IRIS_LEFT])] = 1.0
     return weights
@@ -140,13 +140,15 @@ def fit_person(
         frames = pose_step(head, frames, observed, weights, wide)
     focal_prior = None if focal else (np.log(config.focal * side), config.focal_spread**-2)
     share = config.keyframe_share
+    # A constant gap between the lips would be a mouth that never closes: what opens the lips is expression.
+    together = np.searchsorted(used, np.stack([lm.LIPS_INNER_UPPER[1:-1], lm.LIPS_INNER_LOWER[1:-1]], 1))
     for turn in range(config.person_rounds):
         frames = frame_step(head, frames, observed, weights, scale, prior)
         person_step(head, frames, observed, weights, scale, prior, 0.0 if identity is not None else 1.0,
                     focal_prior, share)
         if turn >= config.person_rounds // 2:
             frames = frame_step(head, frames, observed, weights, scale, prior)
-            offset_step(head, frames, observed, weights, scale, config.offset**-2, share * 0.25)
+            offset_step(head, frames, observed, weights, scale, config.offset**-2, share * 0.25, together)
     offsets = np.zeros((478, 3))
     offsets[used] = head.offsets
     return Person(head.identity.astype(np.float32), offsets.astype(np.float32), head.focal / side)
@@ -187,8 +189,6 @@ def fit_track(
     observed = detections.landmarks[found][:, used].astype(np.float64)
     prior = _prior([detections], config)
     frames = _fit_frames(head, observed, weights, prior, config)
-    if len(frames.take(slice(None))) != len(found):
-        raise ValueError("detections: frames were lost")
     whole = _spread(frames, detections.valid)
     raw_jitter = _rotation_jitter(whole.rotation, fps)
     whole = _smooth_pose(whole, detections.valid, fps, config)
@@ -221,11 +221,11 @@ def _require_face(clips: Sequence[Detections]) -> None:
 def _prior(clips: Sequence[Detections], config: TrackConfig) -> Prior:
     """Beliefs about expression for all valid frames of the clips."""
     scores = np.concatenate([clip.scores[clip.valid] for clip in clips]).astype(np.float64)
-    brows = list(arkit.BROWS)
-    # How high somebody's brows sit is identity; MediaPipe reads it as expression.
-    scores[:, brows] = np.clip(scores[:, brows] - np.quantile(scores[:, brows], 0.1, axis=0), 0, 1)
+    # How high somebody's brows sit and how narrow the eyes are is identity; MediaPipe reads it as expression.
+    held = [*arkit.BROWS, *arkit.indices("eyeSquint*", "eyeWide*")]
+    scores[:, held] = np.clip(scores[:, held] - np.quantile(scores[:, held], 0.1, axis=0), 0, 1)
     spread = np.full(scores.shape[1], config.expression)
-    spread[arkit.indices("mouthClose", "jawForward", "cheekPuff")] = config.expression * 0.4
+    spread[arkit.indices("jawForward", "cheekPuff")] = config.expression * 0.4
     spread[arkit.index("tongueOut")] = 0.01
     coupling = np.zeros((scores.shape[1],) * 2)
     for a, b, strength in (
@@ -330,11 +330,11 @@ def _refit_expression(
 def _smooth_expression(expression: np.ndarray, valid: np.ndarray, fps: float, config: TrackConfig) -> np.ndarray:
     trust = np.where(valid, 1.0, 1e-3)
     result = expression.copy()
-    groups = {config.mouth_cutoff: list(arkit.MOUTH), config.eyelid_cutoff: list(arkit.EYELIDS),
-              config.gaze_cutoff: list(arkit.GAZE)}
-    rest = sorted(set(range(expression.shape[1])).difference(*groups.values()))
-    for cutoff, members in (*groups.items(), (config.other_cutoff, rest)):
-        result[:, members] = whittaker(expression[:, members], cutoff, fps, trust)
+    groups = [(config.mouth_cutoff, arkit.MOUTH), (config.eyelid_cutoff, arkit.EYELIDS), (config.gaze_cutoff, arkit.GAZE)]
+    rest = set(range(expression.shape[1])).difference(*(members for _, members in groups))
+    for cutoff, members in (*groups, (config.other_cutoff, rest)):
+        columns = list(members)
+        result[:, columns] = whittaker(expression[:, columns], cutoff, fps, trust)
     return np.clip(result, 0, 1)
 
 

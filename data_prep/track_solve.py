@@ -79,7 +79,7 @@ class Linear:
 
     def by(self, part: np.ndarray) -> np.ndarray:
         """Derivative by the coefficients of a linear part [N,L,3]: [T,2L,N]."""
-        both = np.concatenate([part, part], 1)  # [N,2L,3]
+        both = np.concatenate([part, part], 1).astype(np.float32)  # [N,2L,3]
         result = self.projector[..., 0, None] * both[..., 0].T
         for axis in (1, 2):
             result += self.projector[..., axis, None] * both[..., axis].T
@@ -123,32 +123,45 @@ def exponential(vectors: np.ndarray) -> np.ndarray:
 
 
 def robust(miss: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
-    """[T,2L] weights of the points [L] or [T,L], lowered for large misses (Geman and McClure 1987)."""
+    """[T,2L] square roots of the points' weights [L] or [T,L], lowered for large misses (Geman and McClure 1987)."""
     half = miss.shape[1] // 2
     squared = miss[:, :half] ** 2 + miss[:, half:] ** 2
-    factor = weights * (scale**2 / (scale**2 + squared)) ** 2
+    factor = (np.sqrt(weights) * scale**2 / (scale**2 + squared)).astype(np.float32)
     return np.concatenate([factor, factor], 1)
 
 
-def bounded(quadratic: np.ndarray, linear: np.ndarray, start: np.ndarray, sweeps: int = 12) -> np.ndarray:
-    """Minimise w.H.w / 2 - g.w over w in [0,1] for every frame, by coordinate descent.
+def gram(left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
+    """Batched left^T . right in float64: [T,P,A], [T,P,B] -> [T,A,B]; right may be a vector [T,P] -> [T,A]."""
+    right = left if right is None else right
+    if right.ndim == 2:
+        return (left.transpose(0, 2, 1) @ right[..., None])[..., 0].astype(np.float64)
+    return (left.transpose(0, 2, 1) @ right).astype(np.float64)
+
+
+def bounded(quadratic: np.ndarray, linear: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Minimise w.H.w / 2 - g.w over w in [0,1] for every frame.
+
+    Projected Newton steps (Bertsekas 1982) find which weights are at a bound; coordinate descent, which always
+    descends, tidies up after them.
 
     Args:
         quadratic: [T,N,N]; linear: [T,N]; start: [T,N].
     """
     value = np.clip(start, 0, 1)
-    slope = linear - np.einsum("tij,tj->ti", quadratic, value)
+    diagonal = np.arange(value.shape[1])
     columns = np.ascontiguousarray(quadratic.transpose(1, 0, 2))  # [N,T,N]
-    for _ in range(sweeps):
-        largest = 0.0
-        for i, column in enumerate(columns):
-            new = np.clip(value[:, i] + slope[:, i] / column[:, i], 0, 1)
-            step = new - value[:, i]
-            value[:, i] = new
-            slope -= step[:, None] * column
-            largest = max(largest, float(np.abs(step).max(initial=0)))
-        if largest < 1e-3:
-            break
+    for _ in range(3):
+        slope = linear - (quadratic @ value[..., None])[..., 0]
+        free = ~(((value <= 0) & (slope < 0)) | ((value >= 1) & (slope > 0)))
+        system = quadratic * (free[:, :, None] & free[:, None, :])
+        system[:, diagonal, diagonal] += ~free
+        value = np.clip(value + np.linalg.solve(system, (slope * free)[..., None])[..., 0], 0, 1)
+        slope = linear - (quadratic @ value[..., None])[..., 0]
+        for _ in range(2):
+            for i, column in enumerate(columns):
+                new = np.minimum(np.maximum(value[:, i] + slope[:, i] / column[:, i], 0), 1)
+                slope -= (new - value[:, i])[:, None] * column
+                value[:, i] = new
     return value
 
 
@@ -173,35 +186,32 @@ def frame_step(
 ) -> Frames:
     """One Gauss-Newton step of pose and expression of every frame, with expression kept in [0,1]."""
     lin = linearise(head, frames, observed)
-    w = robust(lin.miss, weights, scale)
-    by_expression = lin.by(head.expression_part.astype(np.float32))
-    weighted = by_expression * w[..., None]
-    h_ee = (weighted.transpose(0, 2, 1) @ by_expression).astype(np.float64) + prior.matrix()
-    target = np.einsum("tpe,tp->te", weighted, lin.miss).astype(np.float64)
+    root = robust(lin.miss, weights, scale)
+    by_expression = lin.by(head.expression_part)
+    by_expression *= root[..., None]
+    miss = lin.miss * root
+    data = gram(by_expression)
+    h_ee = data + prior.matrix()
     # The system is set up for the new expression itself, not its change, so that bounds and prior apply to it.
-    g_e = np.einsum("tij,tj->ti", h_ee - prior.matrix(), frames.expression) - target
-    g_e += prior.mean * prior.precision
+    g_e = (data @ frames.expression[..., None])[..., 0] - gram(by_expression, miss) + prior.mean * prior.precision
     if not move_pose:
         return Frames(frames.rotation, frames.translation, bounded(h_ee, g_e, frames.expression))
-    pose_weighted = lin.pose * w[..., None]
-    h_pp = (pose_weighted.transpose(0, 2, 1) @ lin.pose).astype(np.float64)
-    h_pe = (pose_weighted.transpose(0, 2, 1) @ by_expression).astype(np.float64)
-    g_p = -np.einsum("tpi,tp->ti", pose_weighted, lin.miss).astype(np.float64)
-    g_p += np.einsum("tij,tj->ti", h_pe, frames.expression)
+    pose = lin.pose * root[..., None]
+    h_pp, h_pe = gram(pose), gram(pose, by_expression)
+    g_p = (h_pe @ frames.expression[..., None])[..., 0] - gram(pose, miss)
     solved = np.linalg.solve(h_pp, np.concatenate([h_pe, g_p[..., None]], -1))
-    reduced = h_ee - np.einsum("tpi,tpj->tij", h_pe, solved[..., :-1])
-    expression = bounded(reduced, g_e - np.einsum("tpi,tp->ti", h_pe, solved[..., -1]), frames.expression)
-    step = solved[..., -1] - np.einsum("tpe,te->tp", solved[..., :-1], expression)
+    coupled = h_pe.transpose(0, 2, 1) @ solved
+    expression = bounded(h_ee - coupled[..., :-1], g_e - coupled[..., -1], frames.expression)
+    step = solved[..., -1] - (solved[..., :-1] @ expression[..., None])[..., 0]
     return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], expression)
 
 
 def pose_step(head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float) -> Frames:
     """One Gauss-Newton step of the pose alone."""
     lin = linearise(head, frames, observed)
-    pose_weighted = lin.pose * robust(lin.miss, weights, scale)[..., None]
-    h = (pose_weighted.transpose(0, 2, 1) @ lin.pose).astype(np.float64)
-    g = -np.einsum("tpi,tp->ti", pose_weighted, lin.miss).astype(np.float64)
-    step = np.linalg.solve(h + 1e-9 * np.eye(POSE), g[..., None])[..., 0]
+    root = robust(lin.miss, weights, scale)
+    pose = lin.pose * root[..., None]
+    step = np.linalg.solve(gram(pose) + 1e-9 * np.eye(POSE), -gram(pose, lin.miss * root)[..., None])[..., 0]
     return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], frames.expression)
 
 
@@ -217,24 +227,22 @@ def person_step(
         share: how much each frame's evidence counts, under 1 since frames of one clip resemble each other.
     """
     lin = linearise(head, frames, observed)
-    w = robust(lin.miss, weights, scale)
+    root = robust(lin.miss, weights, scale)
     free = (frames.expression > 1e-4) & (frames.expression < 1 - 1e-4)
-    by_expression = lin.by(head.expression_part.astype(np.float32)) * free[:, None]
-    own = np.concatenate([lin.pose, by_expression], -1)
-    shared = np.concatenate([lin.by(head.identity_part.astype(np.float32)), lin.focal[..., None]], -1)
-    own_weighted, shared_weighted = own * w[..., None], shared * w[..., None]
-    h_oo = (own_weighted.transpose(0, 2, 1) @ own).astype(np.float64)
+    own = np.concatenate([lin.pose, lin.by(head.expression_part) * free[:, None]], -1) * root[..., None]
+    shared = np.concatenate([lin.by(head.identity_part), lin.focal[..., None]], -1) * root[..., None]
+    miss = lin.miss * root
+    h_oo, h_os = gram(own), gram(own, shared)
     h_oo[:, POSE:, POSE:] += prior.matrix() * free[:, :, None] * free[:, None, :]
     h_oo[:, np.arange(POSE, h_oo.shape[1]), np.arange(POSE, h_oo.shape[1])] += ~free * 1.0
-    h_os = (own_weighted.transpose(0, 2, 1) @ shared).astype(np.float64)
-    h_ss = (shared_weighted.transpose(0, 2, 1) @ shared).astype(np.float64)
-    g_o = -np.einsum("tpi,tp->ti", own_weighted, lin.miss).astype(np.float64)
+    g_o, g_s = -gram(own, miss), -gram(shared, miss)
     pull = prior.precision * (prior.mean - frames.expression) - frames.expression @ prior.coupling
     g_o[:, POSE:] += pull * free
-    g_s = -np.einsum("tpi,tp->ti", shared_weighted, lin.miss).astype(np.float64)
     solved = np.linalg.solve(h_oo, np.concatenate([h_os, g_o[..., None]], -1))
-    total = (h_ss - np.einsum("tpi,tpj->tij", h_os, solved[..., :-1])).sum(0) * share
-    right = (g_s - np.einsum("tpi,tp->ti", h_os, solved[..., -1])).sum(0) * share
+    eliminated = (h_os.transpose(0, 2, 1) @ solved).sum(0)
+    flat = shared.reshape(-1, shared.shape[-1])
+    total = ((flat.T @ flat).astype(np.float64) - eliminated[:, :-1]) * share
+    right = (g_s.sum(0) - eliminated[:, -1]) * share
     count = len(head.identity)
     total[np.arange(count), np.arange(count)] += identity_precision
     right[:count] -= identity_precision * head.identity
@@ -251,7 +259,7 @@ def person_step(
     step[count] = np.clip(step[count], -0.3, 0.3)
     head.identity = head.identity + step[:count]
     head.focal *= float(np.exp(step[count]))
-    own_step = solved[..., -1] - np.einsum("tps,s->tp", solved[..., :-1], step)
+    own_step = solved[..., -1] - solved[..., :-1] @ step
     frames.rotation = exponential(own_step[:, :3]) @ frames.rotation
     frames.translation = frames.translation + own_step[:, 3:POSE]
     frames.expression = np.clip(frames.expression + own_step[:, POSE:] * free, 0, 1)
@@ -259,10 +267,15 @@ def person_step(
 
 def offset_step(
     head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, precision: float, share: float,
+    together: np.ndarray,
 ) -> None:
-    """Least-squares shift of every landmark in head space, held near 0 by `precision`. In place."""
+    """Least-squares shift of every landmark in head space, held near 0 by `precision`. In place.
+
+    Args:
+        together: [P,2] pairs of landmarks that must shift alike.
+    """
     lin = linearise(head, frames, observed)
-    w = robust(lin.miss, weights, scale)
+    w = robust(lin.miss, weights, scale) ** 2
     half = w.shape[1] // 2
     total = np.zeros((half, 3, 3))
     right = np.zeros((half, 3))
@@ -272,4 +285,6 @@ def offset_step(
         right -= share * np.einsum("tli,tl,tl->li", a, e, k)
     total += precision * np.eye(3)
     right -= precision * head.offsets
-    head.offsets = head.offsets + np.linalg.solve(total, right[..., None])[..., 0]
+    offsets = head.offsets + np.linalg.solve(total, right[..., None])[..., 0]
+    offsets[together] = offsets[together].mean(1, keepdims=True)
+    head.offsets = offsets
