@@ -65,12 +65,12 @@ def fill_smoothly(picture: np.ndarray, known: np.ndarray, sweeps: int = 60) -> n
     Solved from coarse to fine: each level starts from the coarser one's answer.
 
     Args:
-        picture: [H,W,C] float32; unknown values are ignored.
+        picture: [H,W,3] float32; unknown values are ignored.
         known: [H,W] bool, somewhere True.
         sweeps: relaxation sweeps at each level.
 
     Returns:
-        [H,W,C] float32, equal to `picture` where known.
+        [H,W,3] float32, equal to `picture` where known.
     """
     require(bool(known.any()), "known: nothing is known")
     if known.all():

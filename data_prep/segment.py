@@ -23,6 +23,7 @@ _CHIN, _FOREHEAD = 152, 10
 _BINS = 16  # per colour channel
 _SIDE = 0.66  # how far from the face's axis a pixel above the jaw angle is head whatever its colour [face widths]
 _JAW_MARGIN = 0.012  # from the jaw's landmarks to its edge [face heights]
+_SPREAD = 0.9  # how far from the face's axis hair hangs below the chin [face widths]
 _HANG = 0.35  # how far below the chin hair still counts as head [face heights]; below it rests on the shoulders
 
 
@@ -177,7 +178,8 @@ def head_side(landmarks: np.ndarray, height: int, width: int) -> tuple[np.ndarra
         beside = np.maximum(beside, _fill(np.array([
             frame.image(edge, low), frame.image(edge, corner[1]), frame.image(middle + sign * side, corner[1]),
             frame.image(middle + sign * side, high), frame.image(middle + sign * far, high),
-            frame.image(middle + sign * far, low)]), height, width))
+            frame.image(middle + sign * far, 0), frame.image(middle + sign * _SPREAD * frame.width, 0),
+            frame.image(middle + sign * _SPREAD * frame.width, low)]), height, width))
     rows, columns = np.arange(height, dtype=np.float32) + 0.5, np.arange(width, dtype=np.float32) + 0.5
     above = ((columns - frame.origin[0]) * frame.up[0])[None] + ((rows - frame.origin[1]) * frame.up[1])[:, None]
     return head, beside > 0.5, (above / frame.height).astype(np.float32)
@@ -230,7 +232,9 @@ class ColourSplit:
         index = self._index(frame)
         # Above the ears, and outside of them: what hangs down is often darker.
         hair = sure & ~oval & (((y > 0.75) & (np.abs(x) < 1.0)) | ((y > 0.15) & (np.abs(x) > 0.62) & (np.abs(x) < 1.3)))
-        torso = sure & ~oval & (y < -0.12) & ((np.abs(x) < 0.3) | (np.abs(x) > 0.9) | (y < -0.45))
+        bottom = rows > 0.95 * height
+        torso = sure & ~oval & (((y < -0.12) & (np.abs(x) < 0.3)) | ((y < -0.2) & (np.abs(x) > 0.75)) | (y < -0.45)
+                                | (bottom & (y < 0.1) & (np.abs(x) > 0.45)))
         self._hair += np.bincount(index[hair], minlength=_BINS ** 3)
         self._torso += np.bincount(index[torso], minlength=_BINS ** 3)
         self._ready = None
@@ -258,6 +262,8 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
         [H,W,3] float32: head, torso, background; sums to 1.
     """
     height, width = person.shape
+    # Whatever else the segmenter took for a person (flags, chairs) does not hang together with this one.
+    person = person * _grown(_largest(person > 0.3), round(0.02 * max(height, width)))
     head, undecided, above_chin = head_side(landmarks, height, width)
     undecided &= person > 0.02
     if undecided.any():
@@ -266,6 +272,10 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
         # above the jaw's level only what is clearly clothes (raised shoulders) is not head.
         needed = np.where(head > 0.5, 0.12, np.clip(0.45 - 3.5 * above_chin, 0.14, 0.85))
         label = np.where(undecided, ((hair - needed) / 0.15 + 0.5).clip(0, 1), head).astype(np.float32)
+        # Strands as thin as the blur between two colours are that blur.
+        thin = 2 * max(1, round(0.006 * max(height, width))) + 1
+        opened = cv2.morphologyEx(label, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin)))
+        label = np.where(undecided & (head < 0.5), opened, label)
         # Hair hangs on the head and clothes lie on the shoulders: islands belong to what surrounds them.
         solid = person > 0.3
         label[undecided & ~_grown(_largest(solid & (label > 0.5)))] = 0
@@ -283,9 +293,9 @@ def _largest(region: np.ndarray) -> np.ndarray:
     return region if count <= 2 else labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
-def _grown(region: np.ndarray) -> np.ndarray:
-    """[H,W] bool: a region and its rim, 2 px wide."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+def _grown(region: np.ndarray, rim: int = 2) -> np.ndarray:
+    """[H,W] bool: a region and its rim [px]."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)) > 0
 
 
 def to_bytes(masks: np.ndarray) -> np.ndarray:

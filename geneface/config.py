@@ -29,7 +29,6 @@ class PrepareConfig:
     jpeg_quality: int = 95  # of the cropped frames
     plate_samples: int = 80  # frames that the clean background is made from
     held_out: int = 11  # the last 1/held_out of the frames is kept for measuring
-    seed: int = 0
 
 
 @dataclass(frozen=True)
