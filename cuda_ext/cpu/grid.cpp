@@ -118,10 +118,11 @@ struct Kernels {
 
     static void backward_x(const geneface_grid& grid, int64_t n, const float* x, const float* table,
                            const float* grad_out, float* grad_x, int threads) {
-        const int64_t width = int64_t(grid.levels) * C;
-        parallel_ranges(n, kChunk / 4, threads, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin * D; i < end * D; ++i) grad_x[i] = 0.f;
+        const int64_t width = int64_t(grid.levels) * C, chunk = kChunk / 4;
+        parallel_ranges(n, chunk, threads, [&](int64_t begin, int64_t end) {
+            std::vector<float> total(D * chunk, 0.f);  // [D,chunk], so that vectors run along samples
             Block<D> block;
+            float dot[1 << D][kBlock];  // of the gradient with each corner's features
             for (int l = 0; l < grid.levels; ++l) {
                 const GridLevel level = make_level(grid, l);
                 const float* GENEFACE_RESTRICT rows = table + level.offset * C;
@@ -129,24 +130,35 @@ struct Kernels {
                     const int count = static_cast<int>(end - first < kBlock ? end - first : kBlock);
                     locate<D>(x + first, n, count, level, block);
                     for (int i = 0; i < count; ++i) {
-                        const float* GENEFACE_RESTRICT g = grad_out + (first + i) * width + l * C;
-                        float fraction[D], sum[D] = {};
-                        for (int d = 0; d < D; ++d) fraction[d] = block.fraction[d][i];
+                        const float* GENEFACE_RESTRICT source = grad_out + (first + i) * width + l * C;
+                        float g[C];
+                        for (int c = 0; c < C; ++c) g[c] = source[c];
                         for (int corner = 0; corner < 1 << D; ++corner) {
                             const float* row = rows + static_cast<size_t>(block.row[corner][i]) * C;
-                            float dot = 0.f;
-                            for (int c = 0; c < C; ++c) dot += g[c] * row[c];
-                            for (int d = 0; d < D; ++d)
-                                sum[d] += dot * grid_weight_derivative<D>(fraction, corner, d);
+                            float sum = 0.f;
+                            for (int c = 0; c < C; ++c) sum += g[c] * row[c];
+                            dot[corner][i] = sum;
                         }
-                        for (int d = 0; d < D; ++d)
-                            grad_x[(first + i) * D + d] += sum[d] * static_cast<float>(level.resolution);
+                    }
+                    const float resolution = static_cast<float>(level.resolution);
+                    for (int d = 0; d < D; ++d) {
+                        float* GENEFACE_RESTRICT target = total.data() + d * chunk + (first - begin);
+#pragma omp simd
+                        for (int i = 0; i < count; ++i) {
+                            float fraction[D], sum = 0.f;
+                            for (int e = 0; e < D; ++e) fraction[e] = block.fraction[e][i];
+                            for (int corner = 0; corner < 1 << D; ++corner)
+                                sum += dot[corner][i] * grid_weight_derivative<D>(fraction, corner, d);
+                            target[i] += sum * resolution;
+                        }
                     }
                 }
             }
-            for (int d = 0; d < D; ++d)
-                for (int64_t i = begin; i < end; ++i)
-                    if (!(x[d * n + i] >= 0.f && x[d * n + i] <= 1.f)) grad_x[i * D + d] = 0.f;  // clamped
+            for (int64_t i = begin; i < end; ++i)
+                for (int d = 0; d < D; ++d) {
+                    const bool clamped = !(x[d * n + i] >= 0.f && x[d * n + i] <= 1.f);
+                    grad_x[i * D + d] = clamped ? 0.f : total[d * chunk + (i - begin)];
+                }
         });
     }
 };
