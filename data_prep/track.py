@@ -110,7 +110,7 @@ def landmark_weights() -> np.ndarray:
     weights[lm.LIPS_OUTER] = 1.5
     weights[lm.LIPS_INNER] = 4.0
     weights[np.concatenate([lm.EYE_RIGHT, lm.EYE_LEFT])] = 2.0
-    weights[np.concatenate([lm.IRIS_RIGHT, lm.IRIS_LEFT])] = 1.0
+    weights[np.concatenate([lm.IRIS_RIGHT, lm.IRIS_LEFT])] = 0.5
     return weights
 
 
@@ -224,7 +224,11 @@ def _prior(clips: Sequence[Detections], config: TrackConfig) -> Prior:
     # How high somebody's brows sit and how narrow the eyes are is identity; MediaPipe reads it as expression.
     held = [*arkit.BROWS, *arkit.indices("eyeSquint*", "eyeWide*")]
     scores[:, held] = np.clip(scores[:, held] - np.quantile(scores[:, held], 0.1, axis=0), 0, 1)
+    # Under a closing lid MediaPipe guesses the gaze, and guesses down.
+    for side in ("Left", "Right"):
+        scores[:, arkit.index(f"eyeLookDown{side}")] *= (1 - scores[:, arkit.index(f"eyeBlink{side}")]) ** 2
     spread = np.full(scores.shape[1], config.expression)
+    spread[arkit.index("mouthClose")] = config.expression * 0.4  # the jaw closes the mouth before the lips do
     spread[arkit.indices("jawForward", "cheekPuff")] = config.expression * 0.4
     spread[arkit.index("tongueOut")] = 0.01
     coupling = np.zeros((scores.shape[1],) * 2)

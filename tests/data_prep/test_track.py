@@ -1,0 +1,238 @@
+"""Tracking against heads whose identity, camera, pose and expression are known."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from data_prep.landmarks import Detections
+from data_prep.smooth import fill, jitter, whittaker
+from data_prep.track import Person, TrackConfig, eye_openness, fit_person, fit_track, gaze_angles
+from geneface.errors import UserError
+from geneface.face import arkit
+from geneface.face import landmarks as lm
+from geneface.face.basis import load_basis
+from geneface.face.motion import tracked_motion
+
+FPS = 25.0
+
+
+class Clip:
+    """A synthetic clip: what the camera would see, and the truth."""
+
+    def __init__(self, frames=100, size=(256, 256), noise=0.5, yaw=15.0, focal=2.3, seed=0, still=False, identity=None):
+        basis = load_basis()
+        rng = np.random.default_rng(seed)
+
+        def wander(spread, hertz, columns):
+            smooth = gaussian_filter1d(rng.normal(size=(frames + 80, columns)), FPS / (2 * np.pi * hertz), axis=0)[40:-40]
+            return spread * smooth / smooth.std(0)
+
+        self.width, self.height = size
+        side = max(size)
+        self.identity = rng.normal(size=basis.components).astype(np.float32) * 0.8 if identity is None else identity
+        self.focal = focal * side
+        self.expression = np.zeros((frames, 52), np.float32)
+        for name, level, hertz in (
+            ("jawOpen", 0.25, 3.0), ("mouthFunnel", 0.2, 2.0), ("mouthPucker", 0.25, 2.0), ("browInnerUp", 0.3, 0.5),
+        ):
+            self.expression[:, arkit.index(name)] = np.clip(level * (0.6 + wander(0.8, hertz, 1)[:, 0]), 0, 1)
+        smile = np.clip(0.2 + wander(0.2, 0.5, 1), 0, 1)
+        self.expression[:, arkit.indices("mouthSmile*")] = smile
+        blink = np.zeros(frames)
+        for start in range(20, frames - 8, 45):
+            blink[start:start + 7] = (0.2, 0.6, 0.8, 0.8, 0.6, 0.4, 0.1)
+        self.expression[:, arkit.indices("eyeBlink*")] = blink[:, None]
+        angles = np.zeros((frames, 3)) if still else wander(1.0, 0.4, 3) * [yaw / 2, yaw / 4, yaw / 6]
+        self.rotation = Rotation.from_euler("yxz", angles, degrees=True)
+        sway = np.zeros((frames, 3)) if still else wander(0.008, 0.3, 3)
+        self.translation = sway + [0.01, 0.0, self.focal * 0.24 / (0.75 * side)]
+        points = basis.landmarks478(self.identity, self.expression)
+        camera = points @ self.rotation.as_matrix().transpose(0, 2, 1) + self.translation[:, None]
+        self.truth = self.focal * camera[..., :2] / camera[..., 2:] + np.array(size) / 2
+        seen = self.truth + rng.normal(0, noise, self.truth.shape)
+        scores = np.clip(self.expression * rng.uniform(0.6, 1.0, 52) + rng.normal(0, 0.05, self.expression.shape), 0, 1)
+        self.detections = Detections(
+            seen.astype(np.float32), scores.astype(np.float32), np.ones(frames, bool), np.ones(frames, np.int32))
+
+    def fit(self, **options):
+        return fit_track(self.detections, self.width, self.height, FPS, **options)
+
+    def rotation_error(self, camera) -> np.ndarray:
+        """[T] angle between fitted and true rotation [deg]."""
+        fitted = Rotation.from_matrix(camera.head_to_camera[:, :3, :3])
+        return np.rad2deg((fitted * self.rotation.inv()).magnitude())
+
+
+def projected(camera, face, person) -> np.ndarray:
+    """[T,478,2] fitted landmarks in the image."""
+    points = load_basis().landmarks478(face.identity, face.expression) + person.offsets
+    seen = points @ camera.head_to_camera[:, :3, :3].transpose(0, 2, 1) + camera.head_to_camera[:, None, :3, 3]
+    image = seen @ camera.intrinsics.T
+    return image[..., :2] / image[..., 2:]
+
+
+def correlation(a, b) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+@pytest.mark.parametrize("seed,focal,yaw,size", [(0, 2.3, 15.0, (256, 256)), (1, 4.0, 30.0, (256, 200)), (2, 1.4, 35.0, (224, 240))])
+def test_recovers_pose_landmarks_and_expression(seed, focal, yaw, size):
+    clip = Clip(seed=seed, focal=focal, yaw=yaw, size=size)
+    camera, face, quality = clip.fit()
+    miss = np.linalg.norm(projected(camera, face, quality.person) - clip.truth, axis=-1)
+    assert np.median(miss[:, lm.MEDIAPIPE_TO_68]) < 1.0
+    assert np.median(clip.rotation_error(camera)) < 2.0
+    for name in ("jawOpen", "eyeBlinkLeft", "mouthSmileRight", "mouthPucker"):
+        place = arkit.index(name)
+        assert correlation(face.expression[:, place], clip.expression[:, place]) > 0.9, name
+    opening = lm.mouth_opening(load_basis().landmarks68(clip.expression))
+    assert correlation(lm.mouth_opening(tracked_motion(face).landmarks), opening) > 0.97
+    assert quality.valid == 1.0 and quality.second_face == 0.0
+    assert quality.summary()["reprojection_px"] == quality.reprojection_px < 1.0
+
+
+def test_pose_of_a_still_head_does_not_shake():
+    clip = Clip(size=(512, 512), noise=0.7, still=True, seed=3)
+    camera, _, quality = clip.fit()
+    assert quality.jitter_deg < 0.05
+    assert quality.jitter_deg < quality.raw_jitter_deg / 3
+
+
+def test_lips_are_not_smoothed_and_do_not_lag():
+    clip = Clip(seed=4, noise=0.3)
+    place = arkit.index("jawOpen")
+    clip.expression[:, place] = 0.25 + 0.2 * np.sin(2 * np.pi * 7.0 * np.arange(100) / FPS)
+    basis = load_basis()
+    camera = basis.landmarks478(clip.identity, clip.expression) @ clip.rotation.as_matrix().transpose(0, 2, 1)
+    camera = camera + clip.translation[:, None]
+    seen = clip.focal * camera[..., :2] / camera[..., 2:] + 128
+    clip.detections = Detections(seen.astype(np.float32), clip.detections.scores, clip.detections.valid,
+                                 clip.detections.faces)
+    _, face, _ = clip.fit()
+    fitted, truth = face.expression[5:-5, place], clip.expression[5:-5, place]
+    assert correlation(fitted, truth) > 0.97
+    assert fitted.std() > 0.85 * truth.std()
+    assert correlation(fitted, truth) > max(correlation(fitted[1:], truth[:-1]), correlation(fitted[:-1], truth[1:]))
+
+
+def test_frames_without_a_face_are_interpolated_and_marked():
+    clip = Clip(seed=5)
+    gap = slice(40, 46)
+    seen = clip.detections
+    landmarks, scores, valid, faces = (value.copy() for value in (seen.landmarks, seen.scores, seen.valid, seen.faces))
+    landmarks[gap], scores[gap], valid[gap], faces[gap] = 0, 0, False, 0
+    faces[:10] = 2
+    camera, face, quality = fit_track(Detections(landmarks, scores, valid, faces), 256, 256, FPS)
+    assert not face.valid[gap].any() and face.valid.sum() == 94
+    assert quality.valid == pytest.approx(0.94) and quality.second_face == pytest.approx(0.1)
+    assert clip.rotation_error(camera)[gap].max() < 8.0
+    assert np.abs(face.landmarks[gap] - clip.truth[gap]).mean() < 8.0
+
+
+def test_clips_of_one_person_share_identity_and_focal_length():
+    first, second = Clip(seed=6, frames=75), Clip(seed=7, frames=75)
+    second = Clip(seed=7, frames=75, identity=first.identity)
+    person = fit_person([first.detections, second.detections], 256, 256)
+    camera_a, face_a, _ = first.fit(person=person)
+    camera_b, face_b, quality = second.fit(person=person)
+    assert np.array_equal(face_a.identity, face_b.identity)
+    assert np.array_equal(camera_a.intrinsics, camera_b.intrinsics)
+    assert quality.person is person and quality.reprojection_px < 1.0
+
+
+def test_known_identity_and_focal_length_are_kept():
+    clip = Clip(seed=8, frames=60)
+    camera, face, _ = clip.fit(identity=clip.identity, focal=clip.focal)
+    assert np.allclose(face.identity, clip.identity, atol=1e-6)
+    assert camera.intrinsics[0, 0] == pytest.approx(clip.focal, rel=1e-5)
+    assert np.median(clip.rotation_error(camera)) < 0.8
+    depth = camera.head_to_camera[:, 2, 3]
+    assert np.abs(depth / clip.translation[:, 2] - 1).max() < 0.05
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_clips_of_few_frames(frames):
+    clip = Clip(seed=9)
+    camera, face, quality = fit_track(clip.detections[:frames], 256, 256, FPS)
+    assert len(camera) == len(face) == frames
+    assert quality.reprojection_px < 2.0
+
+
+def test_no_face_is_the_users_error():
+    nothing = Detections(np.zeros((5, 478, 2), np.float32), np.zeros((5, 52), np.float32), np.zeros(5, bool),
+                         np.zeros(5, np.int32))
+    with pytest.raises(UserError, match="no face"):
+        fit_track(nothing, 256, 256, FPS)
+
+
+def test_wrong_identity_is_named():
+    with pytest.raises(ValueError, match="identity"):
+        Clip(frames=5).fit(identity=np.zeros(3, np.float32))
+
+
+def test_same_input_same_track():
+    clip = Clip(seed=10, frames=40)
+    a, b = clip.fit(), clip.fit()
+    assert np.array_equal(a[0].head_to_camera, b[0].head_to_camera)
+    assert np.array_equal(a[1].expression, b[1].expression)
+
+
+def test_eye_openness_is_relative_to_the_own_open_eye():
+    basis = load_basis()
+    expression = np.zeros((60, 52), np.float32)
+    expression[30:33, arkit.indices("eyeBlink*")] = 0.8
+    points = basis.landmarks478(None, expression)[..., :2]
+    open_eyes = eye_openness(points, np.ones(60, bool))
+    assert open_eyes[:25].min() > 0.95 and open_eyes[30:33].max() < 0.1
+    narrow = points * np.array([1.0, 0.6], np.float32)
+    assert np.allclose(eye_openness(narrow, np.ones(60, bool)), open_eyes, atol=0.02)
+
+
+def test_gaze_signs():
+    expression = np.zeros((3, 52), np.float32)
+    expression[0, arkit.indices("eyeLookOutLeft", "eyeLookInRight")] = 1  # to the person's left, the image's right
+    expression[1, arkit.indices("eyeLookUp*")] = 1
+    gaze = gaze_angles(load_basis(), expression)
+    assert gaze[0, 0] > 0.3 and abs(gaze[0, 1]) < 0.05
+    assert gaze[1, 1] > 0.15 and abs(gaze[1, 0]) < 0.05
+    assert np.array_equal(gaze[2], [0, 0])
+
+
+def test_whittaker_keeps_slow_and_drops_fast():
+    time = np.arange(200) / FPS
+    slow, fast = np.sin(2 * np.pi * 0.8 * time), np.sin(2 * np.pi * 11 * time)
+    smooth = whittaker(np.stack([slow, fast], 1), 4.0, FPS)[20:-20]
+    assert np.abs(smooth[:, 0] - slow[20:-20]).max() < 0.02
+    assert np.abs(smooth[:, 1]).max() < 0.06
+    line = np.linspace(0, 5, 50)[:, None]
+    assert np.allclose(whittaker(line, 1.0, FPS), line, atol=1e-6)
+    at_cutoff = np.sin(2 * np.pi * 4.0 * time)[:, None]
+    assert np.abs(whittaker(at_cutoff, 4.0, FPS)[50:-50]).max() == pytest.approx(0.5, abs=0.03)
+    assert np.allclose(jitter(line, FPS), 0, atol=1e-6)
+
+
+def test_fill_interpolates_and_holds_the_ends():
+    values = np.array([9.0, 1.0, 9.0, 3.0, 9.0])
+    valid = np.array([False, True, False, True, False])
+    assert np.allclose(fill(values, valid), [1, 1, 2, 3, 3])
+    with pytest.raises(ValueError, match="valid"):
+        fill(values, np.zeros(5, bool))
+
+
+def test_real_clip(footage, tmp_path):
+    """A studio clip: the 68 points lie within 2 px at 512, and lips follow the detection."""
+    import itertools
+
+    from data_prep.landmarks import detect_landmarks
+    from geneface import media
+
+    frames = itertools.islice(media.read_frames(footage / "identities" / "french.mp4", 25), 60)
+    detections = detect_landmarks(frames, 25)
+    assert detections.valid.all()
+    _, face, quality = fit_track(detections, 512, 512, 25.0)
+    assert quality.reprojection_px < 2.0
+    fitted = lm.mouth_opening(tracked_motion(face).landmarks)
+    assert correlation(fitted, lm.mouth_opening(detections.landmarks)) > 0.95
+    assert isinstance(quality.person, Person) and TrackConfig().focal > 0
