@@ -1,7 +1,7 @@
 """Changes to the audio of a talking clip that leave the lips as they are: other voices, rooms, lines and levels.
 
-A corpus of one talker teaches one voice; the motion model hears these instead (as do speech recognisers, see Ko et al. 2015,
-"Audio augmentation for speech recognition").
+A corpus of one talker teaches one voice; the motion model hears these instead (as do speech recognisers, see Ko et al.
+2015, "Audio augmentation for speech recognition").
 """
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def coloured_noise(samples: int, rng: np.random.Generator) -> np.ndarray:
 
 def add_noise(audio: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
     """`audio` with coloured noise `snr_db` below its loud parts (95th percentile of 20 ms levels)."""
-    count = max(1, len(audio) // 320)
-    level = np.sqrt(np.mean(audio[:count * 320].reshape(count, -1) ** 2, axis=1)) if len(audio) >= 320 else np.abs(audio)
+    whole = len(audio) // 320 * 320
+    level = np.sqrt(np.mean(audio[:whole].reshape(-1, 320) ** 2, axis=1)) if whole else np.abs(audio)
     loud = float(np.percentile(level, 95)) if level.size else 0.0
     return audio + loud * 10 ** (-snr_db / 20) * coloured_noise(len(audio), rng)

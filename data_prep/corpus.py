@@ -1,7 +1,8 @@
 """A folder of talking clips -> a motion corpus (see `geneface.motion.corpus` for the file).
 
-Stages, each kept on disk and skipped when it is there: detection of landmarks clip by clip; fit of the head basis with one
-identity and focal length per speaker; speech features of several renderings of the audio. A speaker is a folder of clips.
+Stages, each kept on disk and skipped when it is there: detection of landmarks clip by clip; fit of the head basis with
+one identity and focal length per speaker; speech features of several renderings of the audio. A speaker is a folder of
+clips.
 """
 from __future__ import annotations
 
@@ -128,7 +129,8 @@ def prepare_corpus(folder: str | Path, out: str | Path, config: MotionConfig = M
         "".join(f"{name}\n" for name, test in zip(names, held_out) if test), "utf-8"))
     for reason, count in dropped.most_common():
         say(f"dropped {count} clips: {reason}")
-    return {key: info[key] for key in ("clips", "held_out", "frames", "seconds", "dropped")} | {"corpus": str(out / FILE_NAME)}
+    shown = {key: info[key] for key in ("clips", "held_out", "frames", "seconds", "dropped")}
+    return shown | {"corpus": str(out / FILE_NAME)}
 
 
 def _digest(clips: list[Clip], expression: list[np.ndarray]) -> str:
@@ -200,11 +202,12 @@ def _levels(audio: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(audio.reshape(-1, _SAMPLES) ** 2, axis=1))
 
 
-def _rendering(number: int, clips: list[Clip], starts: np.ndarray, kept: Path, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rendering(number: int, clips: list[Clip], starts: np.ndarray, kept: Path,
+               seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Content, melody and range of rendering `number` of the whole corpus (see `geneface.motion.corpus`).
 
-    0: every clip as it is, alone. 1: sentences joined in random order at random places of the encoder's window, as in running
-    speech. From 2 on: joined, in other voices, rooms and noise as well.
+    0: every clip as it is, alone. 1: sentences joined in random order at random places of the encoder's window, as in
+    running speech. From 2 on: joined, in other voices, rooms and noise as well.
     """
     identity = hashlib.sha256(json.dumps([number, seed, [(c.name, c.frames) for c in clips]]).encode()).hexdigest()
     cache = kept / f"{number}.npz"

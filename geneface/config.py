@@ -70,7 +70,7 @@ class MotionConfig:
     prior_weight: float = 1.0  # of the reconstruction from the prior's mode (the deterministic prediction)
     velocity_weight: float = 3.0  # of the squared error of frame differences
     held_out_every: int = 10  # one clip of so many is never trained on
-    renderings: int = 6  # versions of the corpus' audio: as recorded, joined, and altered
+    renderings: int = 4  # versions of the corpus' audio: as recorded, joined, and altered
     checkpoint_minutes: float = 5.0  # between checkpoints
     # speak
     model: str = ""  # motion model file; empty: the one shipped with the package

@@ -45,8 +45,8 @@ class Batch(NamedTuple):
 class MouthLoss:
     """Squared error on lips and weights, and on their frame differences.
 
-    Lips are the canonical landmarks, linear in the weights, so the error in space is a quadratic form in the weights: one
-    small matrix carries weights to weighted landmarks.
+    Lips are the canonical landmarks, linear in the weights, so the error in space is a quadratic form in the weights:
+    one small matrix carries weights to weighted landmarks.
 
     Args:
         measures: landmark functionals of the 52 weights.
@@ -55,7 +55,8 @@ class MouthLoss:
         velocity_weight: of the frame differences' squared error.
     """
 
-    def __init__(self, measures: MouthMeasures, driven: list[int], weight_std: torch.Tensor, velocity_weight: float) -> None:
+    def __init__(self, measures: MouthMeasures, driven: list[int], weight_std: torch.Tensor,
+                 velocity_weight: float) -> None:
         features = measures.features[driven] * weight_std[:, None]  # [driven, Q] per standard deviation
         # Scaled so that lips and weights count alike, whatever the unit and the number of points.
         self.features = features / features.square().sum(0).mean().sqrt()
@@ -137,7 +138,8 @@ def _statistics(corpus: MotionCorpus, model: MotionGenerator, driven: list[int])
 
 
 def _learning_rate(step: int, spent: float, config: MotionConfig) -> float:
-    """Warm-up, then a cosine over the steps, or over the time allowed (`spent` is the share gone) where that ends sooner."""
+    """Warm-up, then a cosine over the steps, or over the time allowed (`spent` is the share gone) where that ends
+    sooner."""
     warm_up = min(_WARM_UP, config.steps // 10)
     if step < warm_up:
         return config.learning_rate * (step + 1) / warm_up
@@ -146,7 +148,8 @@ def _learning_rate(step: int, spent: float, config: MotionConfig) -> float:
 
 
 def _autocast() -> torch.autocast:
-    """Convolutions in bfloat16 where the processor multiplies it (1.7 times as fast); elsewhere it would be emulated, slowly."""
+    """Convolutions in bfloat16 where the processor multiplies it (1.7 times as fast); elsewhere it would be emulated,
+    slowly."""
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return torch.autocast("cpu", torch.bfloat16, enabled=native)
 
@@ -177,7 +180,8 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
                  on_step: Callable[[int, dict], None] | None = None) -> dict:
     """Train a motion generator.
 
-    Beside `out` a folder `<name>.run` keeps the checkpoint and the tensorboard log; the same command goes on from there.
+    Beside `out` a folder `<name>.run` keeps the checkpoint and the tensorboard log; the same command goes on from
+    there.
 
     Args:
         corpus: a prepared corpus (file or folder).
@@ -191,7 +195,8 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
         steps, minutes, model, size_mb and `held_out` (see `motion.evaluate.corpus_metrics`).
 
     Raises:
-        UserError: no corpus, nothing to train on, the checkpoint is of another corpus or configuration, or the loss is not finite.
+        UserError: no corpus, nothing to train on, the checkpoint is of another corpus or configuration, or the loss is
+            not finite.
     """
     out = Path(out)
     data = MotionCorpus(corpus)
@@ -226,7 +231,8 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
                 group["lr"] = _learning_rate(step, spent, config)
             anneal = min(1.0, (step + 1) / (0.2 * config.steps))
             parts = _losses(model, sampler.draw(), loss)
-            total = parts["reconstruction"] + config.prior_weight * parts["mode"] + config.kl_weight * anneal * parts["kl"]
+            total = (parts["reconstruction"] + config.prior_weight * parts["mode"]
+                     + config.kl_weight * anneal * parts["kl"])
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
@@ -259,7 +265,8 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
     took = (time.monotonic() - began) / 60
     average.save(out, {"steps": done, "minutes": round(took, 1), "config": asdict(config), "held_out": held_out,
                        "corpus": data.info, "clips": len(data.train)})
-    return {"steps": done, "minutes": took, "model": str(out), "size_mb": out.stat().st_size / 2**20, "held_out": held_out}
+    return {"steps": done, "minutes": took, "model": str(out), "size_mb": out.stat().st_size / 2**20,
+            "held_out": held_out}
 
 
 @torch.no_grad()
@@ -271,7 +278,8 @@ def _follow(average: MotionGenerator, model: MotionGenerator, decay: float) -> N
 
 def _not_finite(model: MotionGenerator, parts: dict[str, torch.Tensor], step: int, checkpoint: Path) -> str:
     bad = [name for name, value in parts.items() if not math.isfinite(value.item())]
-    bad += [name for name, value in model.named_parameters() if value.grad is not None and not value.grad.isfinite().all()]
+    bad += [name for name, value in model.named_parameters()
+            if value.grad is not None and not value.grad.isfinite().all()]
     kept = f"{checkpoint} holds the last good state" if checkpoint.is_file() else "no checkpoint was written yet"
     return f"step {step}: {', '.join(bad[:4]) or 'loss'} is not finite; {kept}: lower learning_rate and run again"
 
@@ -320,8 +328,8 @@ def _restore(path: Path, model: MotionGenerator, average: MotionGenerator, optim
             sampler.torch_random.set_state(tensors["random.noise"])
             torch.set_rng_state(tensors["random.torch"])
     except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: unreadable checkpoint ({error}); delete the folder {path.parent} to start anew") from error
+        raise UserError(f"{path}: unreadable checkpoint ({error}); delete {path.parent} to start anew") from error
     if not same:
-        raise UserError(f"{path}: belongs to another corpus or configuration; delete the folder {path.parent} to start anew")
+        raise UserError(f"{path}: is of another corpus or configuration; delete {path.parent} to start anew")
     say(f"going on from step {header['step']}")
     return int(header["step"])

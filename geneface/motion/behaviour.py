@@ -18,7 +18,8 @@ _SHORTEST_PAUSE = 0.25  # [s] shorter gaps are plosives and breaths between word
 _LEAD, _TRAIL = 0.12, 0.20  # [s] lips part before the sound and settle after it
 _RAMP = 0.12  # [s]
 
-# Eyelid closure at 25 fps: about 80 ms down, 120 ms shut or nearly, 160-200 ms up (Trutoiu et al. 2011: fast down, slower up).
+# Eyelid closure at 25 fps: about 80 ms down, 120 ms shut or nearly, 160-200 ms up (Trutoiu et al. 2011: fast down,
+# slower up).
 _BLINK = np.array([0.45, 0.95, 1.0, 0.85, 0.6, 0.35, 0.15, 0.05], np.float32)
 _SHORTEST_BLINK_GAP = 0.6  # [s]
 _DOUBLE_BLINKS = 0.08  # share of blinks followed at once by another
@@ -29,9 +30,9 @@ _WIDEST_GAZE = 2.5  # standard deviations
 def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndarray:
     """How silent every video frame is.
 
-    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud parts
-    and in one run with voice (not so a breath in a pause; in a recording without voice, such as a whispered one, loudness alone
-    decides). Gaps under 0.25 s are not silence; the edges are smooth.
+    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud
+    parts and in one run with voice (not so a breath in a pause; in a recording without voice, such as a whispered one,
+    loudness alone decides). Gaps under 0.25 s are not silence; the edges are smooth.
 
     Returns:
         [frames] in [0, 1]: 0 speech, 1 silence.
@@ -100,7 +101,8 @@ def blinks(frames: int, fps: float, per_minute: float, random: np.random.Generat
         if random.uniform() < _DOUBLE_BLINKS:
             time += 0.45
         else:
-            time += _SHORTEST_BLINK_GAP + random.lognormal(np.log(max(mean - _SHORTEST_BLINK_GAP, 0.1)) - spread**2 / 2, spread)
+            gap = max(mean - _SHORTEST_BLINK_GAP, 0.1)
+            time += _SHORTEST_BLINK_GAP + random.lognormal(np.log(gap) - spread**2 / 2, spread)
     return out
 
 

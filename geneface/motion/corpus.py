@@ -55,12 +55,12 @@ class MotionCorpus:
         path = Path(path)
         self.path = path / FILE_NAME if path.is_dir() else path
         if not self.path.is_file():
-            raise UserError(f"{path}: no motion corpus there (no {FILE_NAME}); give a folder of talking clips or a prepared corpus")
+            raise UserError(f"{path}: no motion corpus there (no {FILE_NAME}); make one from a folder of clips")
         try:
             self._file = safe_open(self.path, framework="pt")
             header = json.loads((self._file.metadata() or {}).get("geneface", "{}"))
             if header.get("type") != TYPE:
-                raise UserError(f"{self.path}: not a motion corpus; prepare one from a folder of talking clips")
+                raise UserError(f"{self.path}: not a motion corpus; make one from a folder of clips")
             if header["schema_version"] != SCHEMA_VERSION:
                 raise UserError(f"{self.path}: motion corpus schema {header['schema_version']}, this version reads "
                                 f"{SCHEMA_VERSION}; prepare it again")

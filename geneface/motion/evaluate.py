@@ -52,7 +52,7 @@ class MouthMeasures:
 
     @property
     def features(self) -> torch.Tensor:
-        """[52, Q] what a training loss compares: lips, jaw line (weight 1/4), inner lip distances (2) and mouth width."""
+        """[52, Q] what a training loss compares: lips, jaw line (weight 1/4), inner lip distances (2), mouth width."""
         lips = self.offsets[:, LIPS_68].reshape(EXPRESSIONS, -1)
         jaw = self.offsets[:, JAW_68].reshape(EXPRESSIONS, -1) / 4
         # Upper inner lip 61, 62, 63 against lower 67, 66, 65: whether the mouth is shut is decided here.
@@ -61,7 +61,8 @@ class MouthMeasures:
         return torch.from_numpy(np.concatenate([lips, jaw, opening, width], axis=1).astype(np.float32))
 
 
-def predict_weights(model: MotionGenerator, corpus: MotionCorpus, index: int, temperature: float = 0.0, seed: int = 0) -> np.ndarray:
+def predict_weights(model: MotionGenerator, corpus: MotionCorpus, index: int, temperature: float = 0.0,
+                    seed: int = 0) -> np.ndarray:
     """[T, 52] generated for clip `index` as recorded."""
     clip = corpus.clip(index)
     return generate_weights(model, clip.content.numpy(), clip.melody.numpy(), temperature, seed)
@@ -115,7 +116,8 @@ def mouth_metrics(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict:
             variance = float(all_a.var() / all_b.var())
     return {
         "clips": len(pairs), "mouth_open_correlation": _mean(opening), "mouth_width_correlation": _mean(width),
-        "mouth_open_variance": variance, "lip_velocity_error": _mean(velocity), "still_lip_velocity_error": _mean(still),
+        "mouth_open_variance": variance, "lip_velocity_error": _mean(velocity),
+        "still_lip_velocity_error": _mean(still),
         "closure_error": closure, "jitter": _mean(jitter), "tracked_jitter": _mean(tracked_jitter),
     }
 
@@ -131,8 +133,8 @@ def corpus_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: Mouth
 
 def person_pairs(person: PreparedPerson, avatar: Avatar | None, config: MotionConfig,
                  measures: MouthMeasures) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Generated and tracked landmarks of a prepared person: of the held-out frames with their avatar, which knows the others'
-    motion, else of the whole recording."""
+    """Generated and tracked landmarks of a prepared person: of the held-out frames with their avatar, which knows the
+    others' motion, else of the whole recording."""
     from .predict import predict
 
     frames = person.held_out_frames if avatar is not None and len(person.held_out_frames) else range(len(person))
@@ -144,7 +146,8 @@ def person_pairs(person: PreparedPerson, avatar: Avatar | None, config: MotionCo
 
 def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
                     avatar: Avatar | str | Path | None = None, out: str | Path | None = None,
-                    config: MotionConfig = MotionConfig(), split: str | Path | None = None, measures: MouthMeasures | None = None) -> dict:
+                    config: MotionConfig = MotionConfig(), split: str | Path | None = None,
+                    measures: MouthMeasures | None = None) -> dict:
     """Generated against tracked motion, on the held-out clips of a corpus or on a prepared person.
 
     Args:
@@ -155,8 +158,8 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         split: text file that names the corpus' clips to evaluate on; by default those held out when it was prepared.
 
     Returns:
-        the keys of `mouth_metrics`, and sync_within_1, wer_real, wer_generated and baseline_lip_velocity_error, which need
-        judges that this version does not have (None), and report.
+        the keys of `mouth_metrics`, and sync_within_1, wer_real, wer_generated and baseline_lip_velocity_error, which
+        need judges that this version does not have (None), and report.
 
     Raises:
         UserError: neither or both of corpus and person, or nothing held out.
@@ -180,8 +183,8 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         loaded = Avatar.load(avatar) if isinstance(avatar, (str, Path)) else avatar
         pairs = person_pairs(person, loaded, config, measures)
         names = [str(person.manifest.get("source", person.path.name))]
-    result = mouth_metrics(pairs) | {
-        "baseline_lip_velocity_error": None, "sync_within_1": None, "wer_real": None, "wer_generated": None, "report": None}
+    unmeasured = ("baseline_lip_velocity_error", "sync_within_1", "wer_real", "wer_generated", "report")
+    result = mouth_metrics(pairs) | dict.fromkeys(unmeasured)
     if out is not None:
         _write_report(Path(out), names, pairs, result)
         result["report"] = str(out)

@@ -16,7 +16,8 @@ def generate_weights(model: MotionGenerator, content: np.ndarray, melody: np.nda
                      seed: int = 0, chunk: int = _CHUNK) -> np.ndarray:
     """Expression weights for speech features.
 
-    Long speech is cut into chunks with as much context as the network can see, so the result does not depend on `chunk`.
+    Long speech is cut into chunks with as much context as the network can see, so the result does not depend on
+    `chunk`.
 
     Args:
         content: [N, 512] content features at 50 Hz.

@@ -17,8 +17,9 @@ def reference_level(energy: np.ndarray) -> float:
 
 
 def melody(features: SpeechFeatures) -> np.ndarray:
-    """[T, 3] at the features' rate: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the recording's
-    loud parts in units of 20 dB within [-2, 0.5] (below, it depends on the microphone), voicing in [0, 1]."""
+    """[T, 3] at the features' rate: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the
+    recording's loud parts in units of 20 dB within [-2, 0.5] (below, it depends on the microphone), voicing
+    in [0, 1]."""
     voiced = features.log_f0 > 0
     median = float(np.median(features.log_f0[voiced])) if voiced.any() else 0.0
     f0 = np.where(voiced, np.clip((features.log_f0 - median) / np.log(2), -1.5, 1.5), 0)

@@ -1,8 +1,9 @@
 """Fit generic motion to the person: onto the manifold of their own recorded frames, within their own range.
 
-Locally linear embedding as GeneFace++ uses it (Ye et al. 2023, arXiv:2305.00787): a generated frame x is rebuilt from its K nearest
-frames of the person with weights that sum to one and minimise the squared distance (Saul and Roweis 2000), then blended,
-x' = (1 - p) x + p sum w_i x_i. Every landmark is linear in the expression weights, so the same weights rebuild both.
+Locally linear embedding as GeneFace++ uses it (Ye et al. 2023, arXiv:2305.00787): a generated frame x is rebuilt from
+its K nearest frames of the person with weights that sum to one and minimise the squared distance (Saul and Roweis
+2000), then blended, x' = (1 - p) x + p sum w_i x_i. Every landmark is linear in the expression weights, so the same
+weights rebuild both.
 """
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _CHUNK = 512  # frames rebuilt at once: bounds memory
 _SMOOTHING = 1.0  # [frames] standard deviation, of the correction only: neighbours change, speech stays sharp
 
 
-def local_weights(queries: torch.Tensor, references: torch.Tensor, neighbours: int) -> tuple[torch.Tensor, torch.Tensor]:
+def local_weights(queries: torch.Tensor, references: torch.Tensor,
+                  neighbours: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Nearest references of every query and the weights that rebuild it.
 
     Args:

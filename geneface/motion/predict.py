@@ -60,8 +60,8 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
         raise UserError("the speech features are empty; give a recording that holds sound")
     generator = load_generator(config.model)
     measures = measures or _measures()
-    require(features.content.shape[1] == generator.spec.content,
-            f"features: the motion model hears {generator.spec.content} content channels, got {features.content.shape[1]}")
+    heard, expected = features.content.shape[1], generator.spec.content
+    require(heard == expected, f"features: the motion model hears {expected} content channels, got {heard}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")
     seed = config.seed if seed is None else seed
     weights = generate_weights(generator, features.content, melody(features), config.temperature, seed)
@@ -92,8 +92,8 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
 
 
 def shut_weights(measures: MouthMeasures, reference: np.ndarray | None = None) -> dict[str, float]:
-    """Weight at which each lid is shut: the 99 % quantile of the person's own [R, 52] where they blinked, else where the lids of the
-    mean face meet."""
+    """Weight at which each lid is shut: the 99 % quantile of the person's own [R, 52] where they blinked, else where
+    the lids of the mean face meet."""
     out = {}
     for name, (upper, lower) in _LIDS.items():
         i = ARKIT_NAMES.index(name)

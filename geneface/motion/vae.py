@@ -1,6 +1,7 @@
 """Speech to facial motion: a conditional variational auto-encoder with a normalising-flow prior.
 
-After GeneFace's "flow VAE" (Ye et al. 2023, arXiv:2301.13430), rebuilt on Whisper features and ARKit expression weights:
+After GeneFace's "flow VAE" (Ye et al. 2023, arXiv:2301.13430), rebuilt on Whisper features and ARKit expression
+weights:
 
 * `condition` turns content features, F0, energy and voicing (50 Hz) into a sequence at 25 Hz;
 * `encode` compresses real motion, given the condition, into 16 latent channels at 6.25 Hz (training only);
@@ -90,7 +91,8 @@ class MotionGenerator(nn.Module):
         return self.condition_stack(self.halve(torch.nn.functional.silu(x)))
 
     def encode(self, motion: torch.Tensor, condition: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Standardised motion [B, driven, T] -> mean and log standard deviation [B, latent, T/4] of q(z | motion, speech)."""
+        """Standardised motion [B, driven, T] -> mean and log standard deviation [B, latent, T/4] of q(z | motion,
+        speech)."""
         hidden = self.encoder_stack(self.motion_in(motion), condition)
         mean, log_std = self.encoder_out(hidden).chunk(2, dim=1)
         return mean, log_std.clamp(-6, 2)
@@ -122,7 +124,8 @@ class MotionGenerator(nn.Module):
 
         tensors = {n: v.detach().half().contiguous() if v.numel() > 1024 else v.detach().float().contiguous()
                    for n, v in self.state_dict().items()}
-        header = {"type": "geneface.MotionGenerator", "schema_version": SCHEMA_VERSION, "spec": asdict(self.spec), "info": info}
+        header = {"type": "geneface.MotionGenerator", "schema_version": SCHEMA_VERSION, "spec": asdict(self.spec),
+                  "info": info}
         write_atomically(Path(path), lambda part: save_file(tensors, part, {"geneface": json.dumps(header)}))
 
     @classmethod
@@ -146,8 +149,8 @@ class MotionGenerator(nn.Module):
         if header.get("type") != "geneface.MotionGenerator":
             raise UserError(f"{path}: not a motion model; train one with geneface train-motion CORPUS -o {path}")
         if header["schema_version"] != SCHEMA_VERSION:
-            raise UserError(f"{path}: motion model schema {header['schema_version']}, this version reads {SCHEMA_VERSION}; "
-                            "train it again, or install the version that made it")
+            raise UserError(f"{path}: motion model schema {header['schema_version']}, this version reads "
+                            f"{SCHEMA_VERSION}; train it again, or install the version that made it")
         try:
             spec = header["spec"]
             model = cls(GeneratorSpec(**(spec | {"driven": tuple(spec["driven"])})))

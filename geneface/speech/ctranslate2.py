@@ -1,8 +1,8 @@
 """Reader for CTranslate2's `model.bin` (github.com/OpenNMT/CTranslate2, MIT), so that no inference engine is needed.
 
-Layout, little endian: u32 format version, string name of the specification, u32 its revision, u32 number of variables; for each
-variable a string name, u8 rank, u32 sizes, u8 type, u32 bytes, data. A string is u16 length including its closing zero,
-then the characters.
+Layout, little endian: u32 format version, string name of the specification, u32 its revision, u32 number of variables;
+for each variable a string name, u8 rank, u32 sizes, u8 type, u32 bytes, data. A string is u16 length including its
+closing zero, then the characters.
 """
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_variables(path: str | Path, prefix: str = "") -> dict[str, np.ndarray]:
 
             version = number("<I")
             if version != _VERSION:
-                raise UserError(f"{path}: CTranslate2 format {version}, expected {_VERSION}; run geneface assets verify")
+                raise UserError(f"{path}: CTranslate2 format {version}, not {_VERSION}; run geneface assets verify")
             string()
             number("<I")
             for _ in range(number("<I")):

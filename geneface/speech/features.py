@@ -1,11 +1,11 @@
 """Speech features: content (Whisper base, encoder layer 4), F0, voicing and energy at 50 Hz.
 
-Windowing. Attention makes a frame's features depend on the whole window it was encoded in (padding to 30 s changes them by
-18 %), so the window is fixed and the same everywhere: 8 s long, advancing by 6 s, zeros outside the recording. Neighbours share
-2 s; they are cross-faded over the middle 1 s of it, so that every frame kept has at least 0.5 s of context on both sides
-and no step marks a seam. Levels are normalised within each window: log-mel is limited to the 8 decades below its
-maximum as in Whisper, then shifted so that the maximum is the same in all, which makes the features independent of gain; a window that is
-quieter than -60 dB is not lifted, so noise in a pause is not taken for speech.
+Windowing. Attention makes a frame's features depend on the whole window it was encoded in (padding to 30 s changes
+them by 18 %), so the window is fixed and the same everywhere: 8 s long, advancing by 6 s, zeros outside the recording.
+Neighbours share 2 s; they are cross-faded over the middle 1 s of it, so that every frame kept has at least 0.5 s of
+context on both sides and no step marks a seam. Levels are normalised within each window: log-mel is limited to the 8
+decades below its maximum as in Whisper, then shifted so that the maximum is the same in all, which makes the features
+independent of gain; a window that is quieter than -60 dB is not lifted, so noise in a pause is not taken for speech.
 """
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _normalised_autocorrelation(frames: np.ndarray, length: int) -> np.ndarray:
 
 
 def _candidates(correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest maxima of every frame: frequencies [T, C] (0 for none) and strengths [T, C] (-inf-like for none)."""
+    """The strongest maxima of every frame: frequencies [T, C] (0 for none) and strengths [T, C] (-1000 for none)."""
     low = max(2, int(np.ceil(SAMPLE_RATE / CEILING_HZ)))
     lags = np.arange(low, correlation.shape[1] - 1)
     left, middle, right = correlation[:, low - 1:-2], correlation[:, low:-1], correlation[:, low + 1:]

@@ -93,5 +93,5 @@ class WhisperEncoder(nn.Module):
                         state[f"blocks.{i}.{ours}.{kind}"] = tensor(f"layer_{i}/{linear}/{kind}")
             model.load_state_dict(state)
         except (KeyError, RuntimeError, IndexError) as error:
-            raise UserError(f"{path}: not a Whisper model of the expected layout ({error}); run geneface assets verify") from error
+            raise UserError(f"{path}: not a Whisper model as expected ({error}); run geneface assets verify") from error
         return model.eval().requires_grad_(False)

@@ -55,7 +55,8 @@ def test_split_does_not_change_when_the_corpus_grows(tmp_path):
 
 
 @pytest.mark.parametrize("frames, valid, seconds, level, reason", [
-    (8, 1.0, 1.0, 0.1, "shorter"), (50, 0.5, 2.0, 0.1, "no face"), (50, 1.0, 1.0, 0.1, "sound ends"), (50, 1.0, 2.0, 0.0, "silent"),
+    (8, 1.0, 1.0, 0.1, "shorter"), (50, 0.5, 2.0, 0.1, "no face"), (50, 1.0, 1.0, 0.1, "sound ends"),
+    (50, 1.0, 2.0, 0.0, "silent"),
 ])
 def test_reasons_to_drop(frames, valid, seconds, level, reason):
     with pytest.raises(corpus._Dropped, match=reason):

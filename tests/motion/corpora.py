@@ -10,12 +10,14 @@ from geneface.motion.corpus import FILE_NAME, write_corpus
 
 
 def write_small_corpus(folder: Path, clips: int = 12, seed: int = 0) -> Path:
-    """Jaw and pucker are smoothed linear functions of two content channels; two renderings; every fourth clip is held out."""
+    """Jaw and pucker are smoothed linear functions of two content channels; two renderings; every fourth clip is held
+    out."""
     random = np.random.default_rng(seed)
     lengths = random.integers(20, 50, clips)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     content = random.standard_normal((2 * starts[-1], 512)).astype(np.float32)
-    drive = np.apply_along_axis(lambda x: np.convolve(x, np.ones(8) / 8, "same"), 0, content[:, :2]).reshape(-1, 2, 2).mean(1)
+    smooth = np.apply_along_axis(lambda x: np.convolve(x, np.ones(8) / 8, "same"), 0, content[:, :2])
+    drive = smooth.reshape(-1, 2, 2).mean(1)
     content[:, :2] *= 3
     expression = np.zeros((starts[-1], 52), np.float32)
     expression[:, ARKIT_NAMES.index("jawOpen")] = np.clip(0.3 + 0.6 * drive[:, 0], 0, 1)

@@ -11,7 +11,8 @@ from geneface.types import SpeechFeatures
 def features(level: np.ndarray, voiced: np.ndarray) -> SpeechFeatures:
     """From energy [dB] and voicing at 50 Hz."""
     voiced = voiced.astype(np.float32)
-    return SpeechFeatures(np.zeros((len(level), 4), np.float32), 5 * voiced, level.astype(np.float32), 0.9 * voiced, 50.0)
+    content = np.zeros((len(level), 4), np.float32)
+    return SpeechFeatures(content, 5 * voiced, level.astype(np.float32), 0.9 * voiced, 50.0)
 
 
 def spoken(pauses: list[tuple[float, float]], seconds: float = 6.0, floor: float = -70.0) -> SpeechFeatures:

@@ -9,7 +9,8 @@ from geneface.motion.postnet import PersonSpace, local_weights
 
 
 def person(frames: int = 200, seed: int = 0) -> tuple[PersonSpace, np.ndarray]:
-    """A person whose mouth has one degree of freedom, a curve in landmark space; returns also the offsets of the weights."""
+    """A person whose mouth has one degree of freedom, a curve in landmark space; returns also the offsets of the
+    weights."""
     random = np.random.default_rng(seed)
     offsets = random.standard_normal((52, 68, 3)) * 0.01
     share = np.linspace(0, 1, frames)

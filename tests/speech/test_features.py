@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from geneface import assets
 from geneface.errors import UserError
 from geneface.speech import features
 from geneface.speech.ctranslate2 import read_variables
@@ -130,8 +129,3 @@ def test_encoder_refuses_another_model(tmp_path):
     path.write_bytes(struct.pack("<I", 6) + _string("X") + struct.pack("<II", 1, 0))
     with pytest.raises(UserError, match="not a Whisper model"):
         WhisperEncoder.from_ctranslate2(path)
-
-
-def test_asset_is_known():
-    assert any(asset.name == "whisper-base" for asset in assets.MANIFEST.values()) if isinstance(assets.MANIFEST, dict) \
-        else any(asset.name == "whisper-base" for asset in assets.MANIFEST)
