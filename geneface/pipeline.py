@@ -57,8 +57,8 @@ def fit(
     from .metrics.evaluate import held_out
     from .progress import say
 
-    person = _person(person)
     check_output(out, ".avatar")
+    person = _person(person)
     config = config if config is not None else resolve(FitConfig(), "fit", preset)
     run(person, out, config, resume)
     avatar = Avatar.load(out)

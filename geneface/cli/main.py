@@ -73,12 +73,11 @@ def run(arguments: list[str]) -> int:
     name = f"geneface {verb}" if verb in getattr(command, "commands", {}) else "geneface"
     try:
         result = command.main(args=arguments, prog_name="geneface", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _stopped(name, verb) if result == STOPPED else result if isinstance(result, int) else 0
     except typer.Exit as done:
-        return done.exit_code
+        return _stopped(name, verb) if done.exit_code == STOPPED else done.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        say(f"{name}: stopped; {_RESUME.get(verb, 'no output was written')}")
-        return STOPPED
+        return _stopped(name, verb)
     except UserError as error:
         return _fail(name, str(error))
     except typer.TyperException as error:
@@ -105,6 +104,12 @@ _MENDS = {
     errno.EPERM: "choose a place you may write to",
     errno.EROFS: "choose a place that can be written to",
 }
+
+
+def _stopped(name: str, verb: str) -> int:
+    """After Ctrl-C, which typer reports as status 130 or as an exception, depending on where it struck."""
+    say(f"{name}: stopped; {_RESUME.get(verb, 'no output was written')}")
+    return STOPPED
 
 
 def _fail(name: str, message: str) -> int:
