@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from ..config import MotionConfig
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
-from ..motion.corpus import MotionCorpus
+from ..face.landmarks import mouth_opening
+from ..motion.corpus import Clip, MotionCorpus
 from ..motion.evaluate import MouthMeasures, corpus_metrics, predict_weights
 from ..motion.vae import STRIDE, GeneratorSpec, MotionGenerator
 from ..progress import say, track
@@ -28,6 +29,7 @@ _UNDRIVEN = ("eye", "tongueOut")
 DRIVEN = tuple(name for name in ARKIT_NAMES if not name.startswith(_UNDRIVEN))
 
 _WARM_UP = 200  # steps, at most a tenth of all
+_QUIET = -1.25  # relative energy (20 dB units) below which a frame is heard as quiet
 _CONTENT_NOISE = 0.15  # standard deviations of the corpus
 _CONTENT_DROPOUT = 0.1  # share of channels, whole clips at a time
 _MELODY_DROPOUT = 0.2  # share of clips that are heard without F0, energy and voicing
@@ -128,13 +130,29 @@ def _statistics(corpus: MotionCorpus, model: MotionGenerator, driven: list[int])
     model.content_std.copy_(content.std(0).clamp(min=1e-3))
     model.weight_mean.copy_(weights[:, driven].mean(0))
     model.weight_std.copy_(weights[:, driven].std(0).clamp(min=1e-3))
-    # The mouth at rest: the most closed tenth of the frames heard as quiet (energy 1.25 * 20 dB below the loud parts).
-    energy = torch.cat([clip.melody[:, 1].reshape(-1, 2).mean(1) for clip in clips])
-    quiet = weights[energy < min(-1.25, float(energy.quantile(0.3)))]
+    # The mouth at rest: the median of the frames heard as quiet.
+    energy = torch.cat([_energy(clip) for clip in clips])
+    quiet = weights[energy < min(_QUIET, float(energy.quantile(0.3)))]
     if len(quiet):
         rest = quiet.median(0).values
         rest[[i for i in range(len(rest)) if i not in driven]] = 0
         model.rest.copy_(rest)
+
+
+def _energy(clip: Clip) -> torch.Tensor:
+    """[T] relative energy at the motion's rate."""
+    return clip.melody[:, 1].reshape(-1, 2).mean(1)
+
+
+def _measure_range(corpus: MotionCorpus, model: MotionGenerator, measures: MouthMeasures) -> None:
+    """How wide the trained model opens the mouth in speech, from 100 training clips: what a person's own range is
+    compared with (the mean of likely motions moves a little less than any of them)."""
+    openings = []
+    for index in corpus.train[:: max(1, len(corpus.train) // 100)]:
+        speaking = (_energy(corpus.clip(int(index))) >= _QUIET).numpy()
+        openings.append(mouth_opening(measures.landmarks(predict_weights(model, corpus, int(index))))[speaking])
+    if len(opening := np.concatenate(openings)):
+        model.opening_range.fill_(float(np.ptp(np.quantile(opening, [0.05, 0.95]))))
 
 
 def _learning_rate(step: int, spent: float, config: MotionConfig) -> float:
@@ -261,7 +279,8 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
     finally:
         log.close()
     _save(checkpoint, done, model, average, optimiser, sampler, config, data)
-    held_out = corpus_metrics(average.eval(), data, measures)
+    _measure_range(data, average.eval(), measures)
+    held_out = corpus_metrics(average, data, measures)
     took = (time.monotonic() - began) / 60
     average.save(out, {"steps": done, "minutes": round(took, 1), "config": asdict(config), "held_out": held_out,
                        "corpus": data.info, "clips": len(data.train)})

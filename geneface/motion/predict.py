@@ -70,12 +70,15 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     rest = generator.rest.numpy()
     quiet = config.silence_gate * behaviour.silence(features, frames, FPS)[:, None]
     # Movement about the generator's own rest; silence takes it away.
-    movement = (1 - quiet) * config.amplitude * (weights - rest)
+    person = None if avatar is None else PersonSpace(avatar.motion_reference, avatar.expression_reference)
+    amplitude = config.amplitude
+    if person is not None:
+        amplitude *= person.amplitude(float(generator.opening_range)) ** config.match_amplitude
+    movement = (1 - quiet) * amplitude * (weights - rest)
     movement[:, [i for i in range(EXPRESSIONS) if i not in driven]] = 0
-    if avatar is None:
+    if person is None:
         weights = np.clip(rest + movement, 0, 1)
     else:
-        person = PersonSpace(avatar.motion_reference, avatar.expression_reference)
         weights = np.clip(person.rest + movement, 0, 1).astype(np.float32)
         projected = person.project(weights, measures.landmarks(weights).astype(np.float32), config.lle_neighbours,
                                    config.lle_strength)

@@ -78,6 +78,7 @@ class MotionGenerator(nn.Module):
         self.register_buffer("weight_mean", torch.zeros(driven))
         self.register_buffer("weight_std", torch.ones(driven))
         self.register_buffer("rest", torch.zeros(EXPRESSIONS))  # the mouth in silence
+        self.register_buffer("opening_range", torch.zeros(()))  # of the mouth in speech, 5-95 % [m]
 
     @property
     def reach(self) -> int:
