@@ -21,7 +21,7 @@ from geneface.face.basis import FaceBasis, load_basis
 from geneface.types import CameraTrack, FaceTrack
 
 from .landmarks import Detections, detect_landmarks
-from .smooth import fill, jitter, whittaker
+from .smooth import adaptive, fill, jitter, whittaker
 from .track_solve import (
     Frames, Head, Prior, frame_step, linearise, offset_step, person_step, pose_step, project,
 )
@@ -46,8 +46,10 @@ class TrackConfig:
     focal: float = 2.5  # expected focal length, in units of the longer image side
     focal_spread: float = 0.35  # its standard deviation, natural log
     expression: float = 0.35  # standard deviation of a weight around MediaPipe's score
-    pose_cutoff: float = 4.0  # head motion faster than this is taken for noise [Hz]
-    depth_cutoff: float = 2.0  # the same for the distance to the camera, which one camera sees badly [Hz]
+    # Motion faster than this is taken for noise, in a resting and in a moving head [Hz].
+    rotation_cutoff: tuple[float, float] = (2.0, 3.5)
+    place_cutoff: tuple[float, float] = (3.5, 7.0)
+    depth_cutoff: tuple[float, float] = (1.0, 2.0)
     mouth_cutoff: float = 12.5  # speech moves the lips up to 8 Hz and more: none at 25 fps [Hz]
     eyelid_cutoff: float = 12.5
     other_cutoff: float = 4.0  # brows, cheeks, nose [Hz]
@@ -191,7 +193,7 @@ def fit_track(
     frames = _fit_frames(head, observed, weights, prior, config)
     whole = _spread(frames, detections.valid)
     raw_jitter = _rotation_jitter(whole.rotation, fps)
-    whole = _smooth_pose(whole, detections.valid, fps, config)
+    whole = _smooth_pose(head, whole, detections.valid, fps, config)
     whole = _refit_expression(head, whole, found, observed, weights, prior, config)
     whole.expression = _smooth_expression(whole.expression, detections.valid, fps, config)
     return _result(head, whole, detections, width, height, fps, person, raw_jitter, basis)
@@ -299,19 +301,25 @@ def _spread(frames: Frames, valid: np.ndarray) -> Frames:
     return Frames(rotation, fill(translation, valid), fill(expression, valid))
 
 
-def _smooth_pose(frames: Frames, valid: np.ndarray, fps: float, config: TrackConfig) -> Frames:
-    """Pose without shaking. Position is smoothed as ray and depth, since depth is seen far worse."""
+def _smooth_pose(head: Head, frames: Frames, valid: np.ndarray, fps: float, config: TrackConfig) -> Frames:
+    """Pose without shaking.
+
+    What the picture shows best is where the middle of the face lies; rotation is seen less well, depth worst. So
+    rotation, the ray to the middle of the face, and depth are smoothed each for itself.
+    """
     from scipy.spatial.transform import Rotation
 
     trust = np.where(valid, 1.0, 1e-3)
     mean = Rotation.from_matrix(frames.rotation).mean()
     relative = (mean.inv() * Rotation.from_matrix(frames.rotation)).as_rotvec()
-    rotation = (mean * Rotation.from_rotvec(whittaker(relative, config.pose_cutoff, fps, trust))).as_matrix()
-    depth = whittaker(np.log(frames.translation[:, 2:]), config.depth_cutoff, fps, trust)
-    # Place the smoothed depth on the ray through the head's centre, which is seen well.
-    ray = whittaker(frames.translation[:, :2] / frames.translation[:, 2:], config.pose_cutoff, fps, trust)
-    depth = np.exp(depth)
-    return Frames(rotation, np.concatenate([ray * depth, depth], 1), frames.expression)
+    relative = adaptive(relative, config.rotation_cutoff[0], config.rotation_cutoff[1], fps, trust)
+    rotation = (mean * Rotation.from_rotvec(relative)).as_matrix()
+    middle = head.neutral().mean(0)
+    place = frames.rotation @ middle + frames.translation
+    depth = np.exp(adaptive(np.log(place[:, 2:]), config.depth_cutoff[0], config.depth_cutoff[1], fps, trust))
+    ray = adaptive(place[:, :2] / place[:, 2:], config.place_cutoff[0], config.place_cutoff[1], fps, trust)
+    place = np.concatenate([ray * depth, depth], 1)
+    return Frames(rotation, place - rotation @ middle, frames.expression)
 
 
 def _refit_expression(

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from data_prep.landmarks import Detections
-from data_prep.smooth import fill, jitter, whittaker
+from data_prep.smooth import adaptive, fill, jitter, whittaker
 from data_prep.track import Person, TrackConfig, eye_openness, fit_person, fit_track, gaze_angles
 from geneface.errors import UserError
 from geneface.face import arkit
@@ -211,6 +211,19 @@ def test_whittaker_keeps_slow_and_drops_fast():
     at_cutoff = np.sin(2 * np.pi * 4.0 * time)[:, None]
     assert np.abs(whittaker(at_cutoff, 4.0, FPS)[50:-50]).max() == pytest.approx(0.5, abs=0.03)
     assert np.allclose(jitter(line, FPS), 0, atol=1e-6)
+
+
+def test_adaptive_smoothing_is_strong_at_rest_and_weak_in_motion():
+    rng = np.random.default_rng(0)
+    time = np.arange(400) / FPS
+    truth = np.where(time < 8, 0.0, np.sin(2 * np.pi * 1.5 * (time - 8)))[:, None]
+    smooth = adaptive(truth + rng.normal(0, 0.02, truth.shape), 2.0, 7.0, FPS)
+    rest, moving = slice(20, 180), slice(220, 380)
+    assert (smooth - truth)[rest].std() < 0.011
+    assert (smooth - truth)[moving].std() < 0.02
+    fixed = whittaker(truth, 2.0, FPS)
+    assert np.abs(fixed - truth)[moving].max() > 4 * np.abs(smooth - truth)[moving].max()
+    assert adaptive(truth[:4], 2.0, 7.0, FPS).shape == (4, 1)
 
 
 def test_fill_interpolates_and_holds_the_ends():
