@@ -81,7 +81,8 @@ def fill_smoothly(picture: np.ndarray, known: np.ndarray, sweeps: int = 60) -> n
     small = ((width + 1) // 2, (height + 1) // 2)
     weight = known.astype(np.float32)
     coverage = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(picture * weight[..., None], small, interpolation=cv2.INTER_AREA) / np.maximum(coverage, 1e-6)[..., None]
+    total = cv2.resize(picture * weight[..., None], small, interpolation=cv2.INTER_AREA)
+    mean = total / np.maximum(coverage, 1e-6)[..., None]
     coarse = fill_smoothly(mean.astype(np.float32), coverage > 1e-3, sweeps)
     value = np.where(known[..., None], picture, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4

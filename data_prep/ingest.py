@@ -136,7 +136,8 @@ def _windows(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
     yield 0, 0, width, height
     side = min(width, height)
     if max(width, height) > 1.5 * side:
-        for at in np.linspace(0, max(width, height) - side, int(np.ceil(2 * max(width, height) / side)) - 1).astype(int):
+        count = int(np.ceil(2 * max(width, height) / side)) - 1
+        for at in np.linspace(0, max(width, height) - side, count).astype(int):
             yield (at, 0, side, side) if width > height else (0, at, side, side)
     if side >= 480:
         half = side // 2

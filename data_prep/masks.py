@@ -17,7 +17,8 @@ _REACH = 2  # frames on either side that the person's outline is averaged with
 _STILL = 5.0  # change of a spot's brightness beyond which its neighbours in time say nothing about it [grey levels]
 
 
-def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]], breaks: frozenset[int] = frozenset()) -> Iterator[np.ndarray]:
+def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]],
+           breaks: frozenset[int] = frozenset()) -> Iterator[np.ndarray]:
     """Average each person probability with its neighbours in time, where the picture stands still.
 
     The segmenter decides every frame afresh, so its edges flicker where nothing moves; where something
@@ -86,12 +87,12 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
             for frame in track(frames.read(range(count)), "Masks", count):
                 held.append(frame)
                 probability = segmenter.probability(frame)
-                grey = cv2.cvtColor(cv2.resize(frame, probability.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-                yield probability, grey.astype(np.float32)
+                small = cv2.resize(frame, probability.shape[::-1], interpolation=cv2.INTER_AREA)
+                yield probability, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
         def finished(item: tuple[int, np.ndarray, np.ndarray]) -> bytes:
             index, probability, frame = item
             return encode_png(to_bytes(split(refine(probability, frame, plate), frame, landmarks[index], colours)))
 
-        items = ((index, probability, held.popleft()) for index, probability in enumerate(steady(looked(), frozenset(jumps))))
-        return target.write(ordered_map(finished, items))
+        calm = enumerate(steady(looked(), frozenset(jumps)))
+        return target.write(ordered_map(finished, ((index, p, held.popleft()) for index, p in calm)))

@@ -54,13 +54,14 @@ def check_sound(info: MediaInfo, audio: np.ndarray, rate: int, config: PrepareCo
         UserError: silent, unless the configuration allows it.
     """
     block = rate // 50
-    energy = np.square(audio[:len(audio) // block * block].reshape(-1, block)).mean(1) if len(audio) >= block else np.zeros(1)
+    whole = audio[:len(audio) // block * block].reshape(-1, block)
+    energy = np.square(whole).mean(1) if len(whole) else np.zeros(1)
     loud = 10 * np.log10(np.percentile(energy, 98) + 1e-12)
     quiet = 10 * np.log10(np.percentile(energy, 10) + 1e-12)
     if loud < _SILENT_DB:
         if not config.allow_silent:
-            raise UserError(f"{info.path}: its sound is silent ({loud:.0f} dB); record it again with the microphone on, "
-                            "or set allow_silent: true to go without speech")
+            raise UserError(f"{info.path}: its sound is silent ({loud:.0f} dB); record it again with the microphone "
+                            "on, or set allow_silent: true to go without speech")
         return [Verdict("sound", "warn", "silent", "mouth shapes are learned from the picture alone")]
     clipped = float((np.abs(audio) > 0.99).mean())
     verdicts = [Verdict("sound level", "ok" if loud > -40 else "warn", f"{loud:.0f} dB",
@@ -94,8 +95,8 @@ def check_scan(info: MediaInfo, scan: Scan, take: Take | None, config: PrepareCo
                         "part where the speaker faces the camera throughout")
     crowded = float(np.mean([scan.second[i] > _SECOND for i in looks]))
     if crowded > 0.2:
-        raise UserError(f"{info.path}: two faces are in the picture ({100 * crowded:.0f} % of the time); crop the video "
-                        "to one person")
+        raise UserError(f"{info.path}: two faces are in the picture ({100 * crowded:.0f} % of the time); crop the "
+                        "video to one person")
 
 
 def take_verdicts(info: MediaInfo, scan: Scan, take: Take, crop: Crop, config: PrepareConfig) -> list[Verdict]:
@@ -114,7 +115,8 @@ def take_verdicts(info: MediaInfo, scan: Scan, take: Take, crop: Crop, config: P
                  f"the longest shot is used: {take.start / config.fps:.2f} s to {take.stop / config.fps:.2f} s"),
         _verdict("jumps", not take.jumps, f"{len(take.jumps)} within the shot",
                  "words were cut out; head movement jumps there: record in one go"),
-        _verdict("face found", len(found) == len(looks), f"in {100 * len(found) / max(1, len(looks)):.0f} % of the looks",
+        _verdict("face found", len(found) == len(looks),
+                 f"in {100 * len(found) / max(1, len(looks)):.0f} % of the looks",
                  "keep the face in view, hands and microphone away from it"),
         _verdict("face size", share >= 0.22, f"{100 * share:.0f} % of the crop's height", "come closer to the camera"),
         _verdict("resolution", crop.side >= 0.9 * config.size, f"{crop.side} px for a crop of {config.size} px",
@@ -145,8 +147,8 @@ def check_room(out: Path, frames: int, size: int) -> None:
     folder = out
     while not folder.exists():
         folder = folder.parent
-    needed = int(frames * size * size * 0.55) + 20_000_000  # JPEG at quality 95 and PNG masks, measured 0.3-0.5 B a pixel
+    needed = int(frames * size * size * 0.55) + 20_000_000  # JPEG at quality 95 and masks: 0.3 to 0.5 B a pixel
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise UserError(f"{out}: the disk has {free / 1e6:.0f} MB left, about {needed / 1e6:.0f} MB are needed; free some, "
-                        "or write somewhere else")
+        raise UserError(f"{out}: the disk has {free / 1e6:.0f} MB left, about {needed / 1e6:.0f} MB are needed; "
+                        "free some, or write somewhere else")

@@ -81,13 +81,15 @@ def _check_options(config: PrepareConfig) -> None:
               "plate_samples": (1, 400), "held_out": (2, 100), "min_seconds": (0.4, 600)}
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
-            raise UserError(f"prepare: {name} must lie between {low} and {high}, got {getattr(config, name)}; change the option")
+            raise UserError(f"prepare: {name} must lie between {low} and {high}, got {getattr(config, name)}; "
+                            "change the option")
 
 
 class _Preparation:
     """One run: the stages in order."""
 
-    def __init__(self, video: Path, out: Path, config: PrepareConfig, consent: str | None, info: media.MediaInfo) -> None:
+    def __init__(self, video: Path, out: Path, config: PrepareConfig, consent: str | None,
+                 info: media.MediaInfo) -> None:
         self.video, self.out, self.config, self.consent, self.info = video, out, config, consent, info
         self.manifest = Manifest(out)
         self.frames = Sequence(out / "frames", ".jpg")
@@ -112,13 +114,15 @@ class _Preparation:
         self.verdicts += preflight.check_sound(self.info, audio, config.sample_rate, config)
         self._stop_if_strict()
 
-        options = {"take": [take.start, take.stop], "crop": vars(crop), "size": config.size, "quality": config.jpeg_quality}
+        options = {"take": [take.start, take.stop], "crop": vars(crop), "size": config.size,
+                   "quality": config.jpeg_quality}
         cut = manifest.stage("frames", 1, options, ("scan",), ("frames/000000.jpg",), lambda: self._frames(take, crop))
         count = cut["frames"]
-        found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",), lambda: self._landmarks(count))
+        found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
+                               lambda: self._landmarks(count))
         if found["valid"] < _LEAST_VALID:
-            raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; keep the "
-                            "face in view and well lit")
+            raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; "
+                            "keep the face in view and well lit")
         track = manifest.stage("track", 1, {"jumps": take.jumps}, ("landmarks",), ("camera.npz", "face.npz"),
                                lambda: self._track(take))
         plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
@@ -127,8 +131,9 @@ class _Preparation:
                                lambda: self._masks(take, plate["unrest"]))
         speech = manifest.stage("speech", 1, {"rate": config.sample_rate}, ("frames",), ("audio.wav", "speech.npz"),
                                 lambda: self._speech(audio))
-        self._finish(source, seen, take, crop, count, {"frames": cut, "landmarks": found, "track": track, "masks": masks,
-                                                       "background": plate, "speech": speech})
+        stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
+                  "speech": speech}
+        self._finish(source, seen, take, crop, count, stages)
         return PreparedPerson.open(self.out)
 
     # Stages ---------------------------------------------------------------------------------------------
@@ -137,8 +142,8 @@ class _Preparation:
         """[N] float32 of the whole video; complains before anything slow is done."""
         if not self.info.has_audio:
             if not self.config.allow_silent:
-                raise UserError(f"{self.video}: has no sound; record it with a microphone, or set allow_silent: true to go "
-                                "without speech")
+                raise UserError(f"{self.video}: has no sound; record it with a microphone, or set allow_silent: true "
+                                "to go without speech")
             return np.zeros(0, np.float32)
         audio = media.read_audio(self.video, self.config.sample_rate)
         preflight.check_sound(self.info, audio, self.config.sample_rate, self.config)
@@ -158,7 +163,8 @@ class _Preparation:
         fps = self.config.fps
         if take.cuts:
             at = ", ".join(f"{frame / fps:.2f} s" for frame in take.cuts)
-            say(f"{self.video.name}: cut at {at}; the longest shot is used, {take.start / fps:.2f} s to {take.stop / fps:.2f} s")
+            say(f"{self.video.name}: cut at {at}; the longest shot is used, {take.start / fps:.2f} s to "
+                f"{take.stop / fps:.2f} s")
         if take.jumps:
             at = ", ".join(f"{(take.start + frame) / fps:.2f} s" for frame in take.jumps)
             say(f"{self.video.name}: jumps within the shot at {at}; nothing is smoothed across them")
@@ -166,7 +172,8 @@ class _Preparation:
     def _stop_if_strict(self) -> None:
         bad = [v for v in self.verdicts if v.verdict != "ok"]
         if self.config.strict and bad:
-            raise UserError(f"{self.video}: {bad[0].check}: {bad[0].value}; {bad[0].advice} (strict: {len(bad)} warnings)")
+            raise UserError(f"{self.video}: {bad[0].check}: {bad[0].value}; {bad[0].advice} "
+                            f"(strict: {len(bad)} warnings)")
 
     def _frames(self, take: Take, crop: Crop) -> Data:
         preflight.check_room(self.out, len(take), self.config.size)
@@ -206,8 +213,9 @@ class _Preparation:
                 return frame, np.rint(255 * (1 - refine(segmenter.probability(frame), frame))).astype(np.uint8)
 
             plate, seen, unrest = background_plate(look, indices)
+        seen_picture = np.repeat(seen[..., None] * np.uint8(255), 3, -1)
         for path, picture in ((self.out / "background.png", plate),
-                              (self.out / "stages" / "background_seen.png", np.repeat(seen[..., None] * np.uint8(255), 3, -1))):
+                              (self.out / "stages" / "background_seen.png", seen_picture)):
             data = encode_png(picture)
             write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))
         return {"seen": float(seen.mean()), "unrest": unrest}
@@ -272,10 +280,12 @@ class _Preparation:
             verdicts.append(Verdict("tracking", "ok" if error <= 3 * scale else "warn", f"{error:.2f} px median",
                                     "" if error <= 3 * scale else "film from the front, sharper, in even light"))
         valid = stages["landmarks"]["valid"]
-        verdicts.append(Verdict("every frame tracked", "ok" if valid > 0.98 else "warn", f"{100 * valid:.1f} % of frames",
+        verdicts.append(Verdict("every frame tracked", "ok" if valid > 0.98 else "warn",
+                                f"{100 * valid:.1f} % of frames",
                                 "" if valid > 0.98 else "frames without a face are filled in from around them"))
         still = plate["unrest"] <= 6
-        verdicts.append(Verdict("still background", "ok" if still else "warn", f"moves by {plate['unrest']:.1f} grey levels",
+        verdicts.append(Verdict("still background", "ok" if still else "warn",
+                                f"moves by {plate['unrest']:.1f} grey levels",
                                 "" if still else "put the camera on a stand, avoid movement behind the speaker"))
         if offset is not None:
             good = abs(offset) <= 2

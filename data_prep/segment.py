@@ -105,7 +105,8 @@ def refine(probability: np.ndarray, frame: np.ndarray, plate: Plate | None = Non
         decided = np.where(coarse < 0.9, coarse * other, coarse)
         decided = np.where(coarse > 0.3, np.maximum(decided, other * ((coarse - 0.3) / 0.2).clip(0, 1)), decided)
         evidence = np.where(plate.seen, band * decided + (1 - band) * coarse, coarse).astype(np.float32)
-    fine = cv2.ximgproc.guidedFilter(frame, evidence, radius, (0.02 * 255) ** 2, scale=0.5 if max(height, width) > 400 else 1.0)
+    scale = 0.5 if max(height, width) > 400 else 1.0  # its coefficients are smooth
+    fine = cv2.ximgproc.guidedFilter(frame, evidence, radius, (0.02 * 255) ** 2, scale=scale)
     fine = ((fine - 0.12) / 0.76).clip(0, 1)  # the filter leaves a veil on both sides of the edge
     # Far from the segmenter's own edge it is trusted as it is: the filter may leak along like colours.
     return band * fine + (1 - band) * (coarse > 0.5)
@@ -190,7 +191,8 @@ def _fill(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
     canvas = np.zeros((height, width), np.uint8)
     shift = 4
     # OpenCV's pixel centres are whole numbers, ours are at one half.
-    points = np.round((polygon - 0.5).clip(-8 * max(height, width), 8 * max(height, width)) * (1 << shift)).astype(np.int32)
+    far = 8 * max(height, width)
+    points = np.round((polygon - 0.5).clip(-far, far) * (1 << shift)).astype(np.int32)
     cv2.fillPoly(canvas, [points], 255, cv2.LINE_AA, shift)
     return canvas.astype(np.float32) / 255
 
@@ -240,7 +242,7 @@ class ColourSplit:
         self._ready = None
 
     def likelihood(self, frame: np.ndarray) -> np.ndarray:
-        """[H,W] float32 in [0,1]: hair (1) against clothes and neck (0)."""
+        """[H,W] float32 in [0,1]: hair (1) against clothes and neck (0), for (rows of) a frame [H,W,3] uint8 RGB."""
         if self._ready is None:
             smooth = [cv2.GaussianBlur(h.reshape(_BINS, -1), (0, 0), 0.5).reshape((_BINS,) * 3)
                       for h in (self._hair, self._torso)]
@@ -267,24 +269,41 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
     head, undecided, above_chin = head_side(landmarks, height, width)
     undecided &= person > 0.02
     if undecided.any():
-        hair = colours.likelihood(frame)
-        # Beside the jaw hair is as likely as not; further down only what is clearly hair is taken for it;
-        # above the jaw's level only what is clearly clothes (raised shoulders) is not head.
-        needed = np.where(head > 0.5, 0.12, np.clip(0.45 - 3.5 * above_chin, 0.14, 0.85))
-        label = np.where(undecided, ((hair - needed) / 0.15 + 0.5).clip(0, 1), head).astype(np.float32)
-        # Strands as thin as the blur between two colours are that blur.
-        thin = 2 * max(1, round(0.006 * max(height, width))) + 1
-        opened = cv2.morphologyEx(label, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin)))
-        label = np.where(undecided & (head < 0.5), opened, label)
-        # Hair hangs on the head and clothes lie on the shoulders: islands belong to what surrounds them.
-        solid = person > 0.3
-        label[undecided & ~_grown(_largest(solid & (label > 0.5)))] = 0
-        clothes = _largest(solid & (label <= 0.5))
-        label[undecided & (above_chin > 0) & ~_grown(clothes)] = 1
-        soft = cv2.GaussianBlur(label, (0, 0), max(0.7, 0.0025 * max(height, width)))
-        head = np.where(undecided, soft, head)
+        # Only the rows in question, with some around them.
+        rows = np.flatnonzero(undecided.any(1))
+        part = slice(max(0, rows[0] - height // 50), rows[-1] + 1 + height // 50)
+        head[part] = _by_colour(head[part], undecided[part], above_chin[part], person[part],
+                                colours.likelihood(frame[part]), max(height, width))
     head = head * person
     return np.stack([head, person - head, 1 - person], -1)
+
+
+def _by_colour(head: np.ndarray, undecided: np.ndarray, above_chin: np.ndarray, person: np.ndarray, hair: np.ndarray,
+               size: int) -> np.ndarray:
+    """Divide the undecided pixels between hair and clothes.
+
+    Args:
+        head, undecided, above_chin: [h,W] from `head_side`.
+        person: [h,W] alpha.
+        hair: [h,W] likelihood of hair.
+        size: longer side of the whole picture [px].
+
+    Returns:
+        [h,W] float32, 1 where it is head.
+    """
+    # Beside the jaw hair is as likely as not; further down only what is clearly hair is taken for it;
+    # above the jaw's level only what is clearly clothes (raised shoulders) is not head.
+    needed = np.where(head > 0.5, np.float32(0.12), (0.45 - 3.5 * above_chin).clip(0.14, 0.85))
+    label = np.where(undecided, ((hair - needed) / 0.15 + 0.5).clip(0, 1), head).astype(np.float32)
+    # Strands as thin as the blur between two colours are that blur.
+    thin = 2 * max(1, round(0.006 * size)) + 1
+    opened = cv2.morphologyEx(label, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin)))
+    label = np.where(undecided & (head < 0.5), opened, label)
+    # Hair hangs on the head and clothes lie on the shoulders: islands belong to what surrounds them.
+    solid = person > 0.3
+    label[undecided & ~_grown(_largest(solid & (label > 0.5)))] = 0
+    label[undecided & (above_chin > 0) & ~_grown(_largest(solid & (label <= 0.5)))] = 1
+    return np.where(undecided, cv2.GaussianBlur(label, (0, 0), max(0.7, 0.0025 * size)), head)
 
 
 def _largest(region: np.ndarray) -> np.ndarray:

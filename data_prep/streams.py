@@ -34,7 +34,8 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int = 2
 
 def encode_jpeg(frame: np.ndarray, quality: int) -> bytes:
     """[H,W,3] uint8 RGB to JPEG without chroma subsampling: red lips keep their edge."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality,
+               cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"frame: cannot be encoded, shape {frame.shape}")

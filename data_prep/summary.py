@@ -66,8 +66,8 @@ def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], s
     """
     result, source = manifest["result"], manifest["source"]
     report = Report(f"Prepared: {source['name']}",
-                    f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, {result['seconds']:.1f} s; "
-                    f"frames 0 to {manifest['train_frames'] - 1} train, the rest measures")
+                    f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, "
+                    f"{result['seconds']:.1f} s; frames 0 to {manifest['train_frames'] - 1} train, the rest measures")
     report.section("Checks").verdicts(verdicts)
     frames, masks = Sequence(out / "frames", ".jpg"), Sequence(out / "masks", ".png")
     count = result["frames"]
@@ -98,7 +98,8 @@ def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], s
 
     def mouth(axes) -> None:
         axes.plot(time, opening, label="mouth opening / face height", linewidth=0.9)
-        axes.plot(time, (level + 60) / 60 * max(float(opening.max()), 1e-6), label="loudness (scaled)", linewidth=0.6, alpha=0.7)
+        scaled = (level + 60) / 60 * max(float(opening.max()), 1e-6)
+        axes.plot(time, scaled, label="loudness (scaled)", linewidth=0.6, alpha=0.7)
         axes.set(xlabel="s")
 
     def eyes(axes) -> None:
@@ -115,22 +116,26 @@ def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], s
 
     figures = report.section("Figures")
     figures.values({**{k: v for k, v in result.items() if k not in ("verdicts", "report")},
-                    "background seen": stages["background"]["seen"], "share of voiced sound": stages["speech"]["voiced"]},
+                    "background seen": stages["background"]["seen"],
+                    "share of voiced sound": stages["speech"]["voiced"]},
                    {"reprojection_px": "median distance of the 68 fitted from the detected landmarks",
                     "jitter_deg": "trembling of the fitted head rotation",
                     "audio_offset_frames": "sound later than picture; none where mouth and sound do not correlate",
                     "frames_per_s": "all stages together",
                     "background seen": "share of the plate that was seen at some time; the rest is filled in smoothly"})
     figures.table(["stage", "seconds", "frames per second"],
-                  [(name, record["seconds"], count / max(record["seconds"], 1e-9)) for name, record in manifest["stages"].items()])
+                  [(name, record["seconds"], count / max(record["seconds"], 1e-9))
+                   for name, record in manifest["stages"].items()])
     origin = report.section("Origin")
     origin.values({**source, "crop": ", ".join(f"{k} {v}" for k, v in manifest["crop"].items()),
-                   "consent": manifest["consent"]["text"] or "none recorded", "recorded on": manifest["consent"]["date"] or "–"})
-    return report.save(out / "report.html", {**result, "checks": verdicts, "stages": manifest["stages"], "source": source,
-                                             "crop": manifest["crop"], "consent": manifest["consent"]})
+                   "consent": manifest["consent"]["text"] or "none recorded",
+                   "recorded on": manifest["consent"]["date"] or "–"})
+    data = {**result, "checks": verdicts, **{key: manifest[key] for key in ("stages", "source", "crop", "consent")}}
+    return report.save(out / "report.html", data)
 
 
-def _overlays(section: Section, indices: list[int], frames: Sequence, masks: Sequence, face: FaceTrack, caption: str) -> None:
+def _overlays(section: Section, indices: list[int], frames: Sequence, masks: Sequence, face: FaceTrack,
+              caption: str) -> None:
     pictures = [overlay(read_picture(frames.path(i)), read_picture(masks.path(i)), face.landmarks[i]) for i in indices]
     if pictures:
         section.strip(pictures, caption, _PICTURE)

@@ -59,8 +59,10 @@ def pieces(valid: np.ndarray, jumps: tuple[int, ...]) -> list[slice]:
     return [slice(a, b) for a, b in zip(kept, [*kept[1:], len(valid)])]
 
 
-def fit_take(detections: Detections, width: int, height: int, fps: float, basis: FaceBasis,
-             jumps: tuple[int, ...] = (), config: TrackConfig = TrackConfig()) -> tuple[CameraTrack, FaceTrack, TakeQuality]:
+def fit_take(
+    detections: Detections, width: int, height: int, fps: float, basis: FaceBasis, jumps: tuple[int, ...] = (),
+    config: TrackConfig = TrackConfig(),
+) -> tuple[CameraTrack, FaceTrack, TakeQuality]:
     """Fit a take: identity and focal length over all of it, pose and expression within each piece.
 
     Raises:

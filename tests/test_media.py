@@ -26,8 +26,8 @@ def index_of(frame: np.ndarray) -> int:
     return round(float(frame[-8:, -8:].mean()) / 8)
 
 
-def encode(path: Path, frames, times, size=(64, 48), pixel_format="yuv420p", codec="libx264", audio=None, audio_rate=44100,
-           layout="stereo", audio_start=0.0, aspect=None, rate=30) -> Path:
+def encode(path: Path, frames, times, size=(64, 48), pixel_format="yuv420p", codec="libx264", audio=None,
+           audio_rate=44100, layout="stereo", audio_start=0.0, aspect=None, rate=30) -> Path:
     """A video with frames at arbitrary times [s], and optionally sound [channels,N] that starts late."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)

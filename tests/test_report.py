@@ -37,7 +37,8 @@ def test_page_is_complete_and_escaped(tmp_path):
 
 
 def test_plain_and_readable():
-    assert plain({"a": np.arange(3), "b": (np.int64(1), np.inf), 3: range(2)}) == {"a": [0, 1, 2], "b": [1, None], "3": [0, 1]}
+    given = {"a": np.arange(3), "b": (np.int64(1), np.inf), 3: range(2)}
+    assert plain(given) == {"a": [0, 1, 2], "b": [1, None], "3": [0, 1]}
     assert readable(0.000123456) == "0.0001235" and readable([]) == "none" and readable(True) == "yes"
 
 

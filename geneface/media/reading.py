@@ -1,6 +1,7 @@
 """Video and sound in: everything by time stamp, nothing by frame count, one frame at a time."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def _opened(path: str | Path) -> Iterator[av.container.InputContainer]:
         if path.stat().st_size == 0:
             raise UserError(f"{path}: is empty (0 bytes); copy or record it again")
     except (OSError, ValueError) as error:  # a link that runs in circles, no right to look, a name with a NUL
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); check the path") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); check the path") from error
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             yield container
@@ -195,7 +197,8 @@ def _scan_duration(path: Path) -> float:
     return float(max(stamps) - min(stamps)) if stamps else 0.0
 
 
-def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0,
+                stop: int | None = None) -> Iterator[np.ndarray]:
     """Pictures at a constant rate, upright and with square pixels, one at a time.
 
     Output frame t covers the time from t/fps to (t+1)/fps after the first picture, and is the source
@@ -240,13 +243,10 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop
         if shown is None:
             raise UserError(f"{path}: no picture of it can be decoded; it is damaged: copy or export it again")
         length = float(shown.duration * shown.time_base) if shown.duration and shown.time_base else 1 / rate
-        picture = None
-        while (stop is None or count < stop) and (
-                (fps is None and picture is None) or (fps is not None and (count + 0.5) / fps < last + length - origin)):
-            if count >= start:
+        until = count + 1 if fps is None else math.ceil((last + length - origin) * fps - 0.5)
+        for index in range(count, until if stop is None else min(stop, until)):
+            if index >= start:
                 yield _to_rgb(shown, size)
-            picture = shown
-            count += 1
 
 
 def audio_blocks(path: str | Path, rate: int, layout: str) -> Iterator[np.ndarray]:

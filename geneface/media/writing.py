@@ -96,7 +96,8 @@ class VideoWriter:
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._blocks = self._audio_source(audio, rate)
         self._sound_rate = rate if isinstance(audio, np.ndarray) and rate in _AAC_RATES else 48000
-        self._layout = "mono" if isinstance(audio, np.ndarray) and (audio.ndim == 1 or audio.shape[1] == 1) else "stereo"
+        mono = isinstance(audio, np.ndarray) and (audio.ndim == 1 or audio.shape[1] == 1)
+        self._layout = "mono" if mono else "stereo"
         first = next(self._blocks, None)  # before the file is made: a bad sound file should not leave one
         self._pending = first
         self._samples = 0
@@ -167,7 +168,8 @@ class VideoWriter:
         while self._sound is not None and self._pending is not None and self._samples < until:
             block, rest = np.split(self._pending, [until - self._samples], axis=1)
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", self._layout)
-            frame.sample_rate, frame.pts, frame.time_base = self._sound_rate, self._samples, Fraction(1, self._sound_rate)
+            frame.sample_rate, frame.time_base = self._sound_rate, Fraction(1, self._sound_rate)
+            frame.pts = self._samples
             self._samples += block.shape[1]
             for packet in self._sound.encode(frame):
                 self._container.mux(packet)

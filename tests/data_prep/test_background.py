@@ -41,7 +41,8 @@ def test_always_hidden_part_is_filled_between_its_edges():
 
 
 def test_nothing_seen_gives_an_even_plate():
-    plate, seen, unrest = background_plate(lambda i: (np.full((20, 30, 3), 7, np.uint8), np.zeros((20, 30), np.uint8)), [0, 1])
+    filled = np.full((20, 30, 3), 7, np.uint8), np.zeros((20, 30), np.uint8)
+    plate, seen, unrest = background_plate(lambda i: filled, [0, 1])
     assert plate.shape == (20, 30, 3) and not seen.any() and unrest == 0 and (plate == 7).all()
 
 

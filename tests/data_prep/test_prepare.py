@@ -48,7 +48,8 @@ def clip(footage, tmp_path_factory) -> Path:
     source = footage / "identities" / "speaker_d_5s.mp4"
     import cv2
 
-    frames = [cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA) for frame in media.read_frames(source, 25, 0, 70)]
+    frames = [cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA)
+              for frame in media.read_frames(source, 25, 0, 70)]
     return video(folder / "it's a clip.mp4", frames, media.read_audio(source))
 
 
@@ -134,7 +135,8 @@ def test_two_faces(tmp_path, clip):
 
 
 def test_face_in_a_few_frames(tmp_path, clip):
-    frames = [frame if t < 12 else np.roll(clouds(1, 256)[0], 3 * t, 1) for t, frame in enumerate(media.read_frames(clip))]
+    frames = [frame if t < 12 else np.roll(clouds(1, 256)[0], 3 * t, 1)
+              for t, frame in enumerate(media.read_frames(clip))]
     refuses(tmp_path, video(tmp_path / "a.mp4", frames, speech(3)), "longest shot")
 
 
@@ -200,7 +202,8 @@ def test_result_has_the_promised_keys(prepared):
 
 def test_running_again_changes_nothing(clip, prepared):
     def state():
-        return {str(p): p.stat().st_mtime_ns for p in prepared.path.rglob("*") if "report" not in p.name and p.name != "manifest.json"}
+        return {str(p): p.stat().st_mtime_ns for p in prepared.path.rglob("*")
+                if "report" not in p.name and p.name != "manifest.json"}
 
     before = state()
     again = prepare(clip, prepared.path, SMALL)
@@ -232,8 +235,8 @@ def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monk
 def scan_of(found, frames=100, movement=50.0, second=0.0) -> Scan:
     looked = tuple(range(0, frames, 5))
     faces = tuple((40.0, 30.0, 80.0, 90.0) if found(i) else None for i in looked)
-    return Scan(frames, 200, 150, (Cut(60, True),), movement, looked, faces, (second,) * len(looked), (8.0,) * len(looked),
-                (120.0,) * len(looked))
+    return Scan(frames, 200, 150, (Cut(60, True),), movement, looked, faces, (second,) * len(looked),
+                (8.0,) * len(looked), (120.0,) * len(looked))
 
 
 def test_scan_survives_the_manifest():

@@ -30,7 +30,8 @@ def portrait(size=160, hair_beside=False):
     if hair_beside:
         hair |= (np.abs(np.abs(columns - 80) - 29) < 6) & (rows > 62) & (rows < 114)
     face = ((columns - 80) / 26) ** 2 + ((rows - 70) / 36) ** 2 < 1
-    for region, colour in ((body, (30, 30, 40)), (neck, (200, 150, 130)), (hair, (150, 90, 20)), (face, (220, 170, 150))):
+    for region, colour in ((body, (30, 30, 40)), (neck, (200, 150, 130)), (hair, (150, 90, 20)),
+                           (face, (220, 170, 150))):
         frame[region] = colour
     alpha = (body | neck | hair | face).astype(np.float32)
     return frame, alpha, landmarks

@@ -33,7 +33,8 @@ def test_cut_is_found_at_its_frame():
 
 def test_jump_in_the_same_picture_is_no_change_of_framing():
     frames = scene(2, 60)
-    frames[30:, 20:60, 30:70] = np.roll(frames[30:, 20:60, 30:70], 9, axis=2)  # the head jumps, shoulders and walls stay
+    # The head jumps, shoulders and walls stay.
+    frames[30:, 20:60, 30:70] = np.roll(frames[30:, 20:60, 30:70], 9, axis=2)
     frames[30:, 20:60, 30:70] //= 2
     assert found(frames).cuts() == [Cut(30, False)]
 
