@@ -24,6 +24,7 @@ _BINS = 16  # per colour channel
 _SIDE = 0.66  # how far from the face's axis a pixel above the jaw angle is head whatever its colour [face widths]
 _JAW_MARGIN = 0.012  # from the jaw's landmarks to its edge [face heights]
 _SPREAD = 0.9  # how far from the face's axis hair hangs below the chin [face widths]
+_HANGS = 0.35  # share of the space beside the jaw that hair must fill to be looked for at all
 _HANG = 0.35  # how far below the chin hair still counts as head [face heights]; below it rests on the shoulders
 
 
@@ -107,7 +108,7 @@ def refine(probability: np.ndarray, frame: np.ndarray, plate: Plate | None = Non
         evidence = np.where(plate.seen, band * decided + (1 - band) * coarse, coarse).astype(np.float32)
     scale = 0.5 if max(height, width) > 400 else 1.0  # its coefficients are smooth
     fine = cv2.ximgproc.guidedFilter(frame, evidence, radius, (0.02 * 255) ** 2, scale=scale)
-    fine = ((fine - 0.12) / 0.76).clip(0, 1)  # the filter leaves a veil on both sides of the edge
+    fine = ((fine - 0.18) / 0.74).clip(0, 1)  # the filter leaves a veil on both sides of the edge
     # Far from the segmenter's own edge it is trusted as it is: the filter may leak along like colours.
     return band * fine + (1 - band) * (coarse > 0.5)
 
@@ -155,8 +156,8 @@ def head_side(landmarks: np.ndarray, height: int, width: int) -> tuple[np.ndarra
 
     Returns:
         head: [H,W] float32, 1 above the jaw line and its continuation beside the face, soft over a pixel.
-        undecided: [H,W] bool, where colour may overrule it: beside the face, and below it down to where
-            hanging hair rests on the shoulders.
+        beside: [2,H,W] bool, where colour may overrule it, left and right in the picture: beside the face,
+            and below it down to where hanging hair rests on the shoulders.
         above_chin: [H,W] float32, height above the chin in face heights.
     """
     frame = HeadFrame2D.of(landmarks)
@@ -173,17 +174,17 @@ def head_side(landmarks: np.ndarray, height: int, width: int) -> tuple[np.ndarra
         frame.image(middle + far, 2 * far), frame.image(middle - far, 2 * far),
     ]), height, width)
     low, high = -_HANG * frame.height, max(left[1], right[1]) + 0.65 * frame.height
-    beside = np.zeros((height, width), np.float32)
+    beside = []
     for sign, edge, corner in ((-1, inner[:, 0].min(), left), (1, inner[:, 0].max(), right)):
         edge = edge + sign * 0.02 * frame.width
-        beside = np.maximum(beside, _fill(np.array([
+        beside.append(_fill(np.array([
             frame.image(edge, low), frame.image(edge, corner[1]), frame.image(middle + sign * side, corner[1]),
             frame.image(middle + sign * side, high), frame.image(middle + sign * far, high),
             frame.image(middle + sign * far, 0), frame.image(middle + sign * _SPREAD * frame.width, 0),
-            frame.image(middle + sign * _SPREAD * frame.width, low)]), height, width))
+            frame.image(middle + sign * _SPREAD * frame.width, low)]), height, width) > 0.5)
     rows, columns = np.arange(height, dtype=np.float32) + 0.5, np.arange(width, dtype=np.float32) + 0.5
     above = ((columns - frame.origin[0]) * frame.up[0])[None] + ((rows - frame.origin[1]) * frame.up[1])[:, None]
-    return head, beside > 0.5, (above / frame.height).astype(np.float32)
+    return head, np.stack(beside), (above / frame.height).astype(np.float32)
 
 
 def _fill(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -206,6 +207,9 @@ class ColourSplit:
     def __init__(self) -> None:
         self._hair = np.full(_BINS ** 3, 1e-3, np.float64)
         self._torso = np.full(_BINS ** 3, 1e-3, np.float64)
+        # Beside the jaw, left and right in the picture: colours of the person there, and pixels looked at.
+        self._beside = np.zeros((2, _BINS ** 3), np.float64)
+        self._looked = np.zeros(2, np.float64)
         self._ready: np.ndarray | None = None
 
     @staticmethod
@@ -239,17 +243,34 @@ class ColourSplit:
                                 | (bottom & (y < 0.1) & (np.abs(x) > 0.45)))
         self._hair += np.bincount(index[hair], minlength=_BINS ** 3)
         self._torso += np.bincount(index[torso], minlength=_BINS ** 3)
+        jaw = face.coordinates(landmarks[JAW])[:, 0] / face.width
+        centred = jaw - jaw.mean()
+        for side, out in enumerate((centred.min() - x, x - centred.max())):
+            near = (out > 0.04) & (out < 0.2) & (y > 0.02) & (y < 0.25)
+            self._looked[side] += near.sum()
+            self._beside[side] += np.bincount(index[near & (person > 0.5)], minlength=_BINS ** 3)
         self._ready = None
 
-    def likelihood(self, frame: np.ndarray) -> np.ndarray:
-        """[H,W] float32 in [0,1]: hair (1) against clothes and neck (0), for (rows of) a frame [H,W,3] uint8 RGB."""
+    def _table(self) -> np.ndarray:
+        """[cells] likelihood of hair for each colour."""
         if self._ready is None:
             smooth = [cv2.GaussianBlur(h.reshape(_BINS, -1), (0, 0), 0.5).reshape((_BINS,) * 3)
                       for h in (self._hair, self._torso)]
             hair, torso = (s / s.sum() for s in smooth)
             floor = 1e-5
             self._ready = ((hair + floor) / (hair + torso + 2 * floor)).reshape(-1).astype(np.float32)
-        return cv2.GaussianBlur(self._ready[self._index(frame)], (0, 0), 0.007 * max(frame.shape[:2]))
+        return self._ready
+
+    @property
+    def hangs(self) -> tuple[bool, bool]:
+        """Whether hair hangs beside the jaw, left and right in the picture. Without this knowledge a dark
+        collar that a bowed head comes near to would pass for dark hair."""
+        hair = self._table()
+        return tuple(bool(cells @ hair > _HANGS * max(looked, 1.0)) for cells, looked in zip(self._beside, self._looked))
+
+    def likelihood(self, frame: np.ndarray) -> np.ndarray:
+        """[H,W] float32 in [0,1]: hair (1) against clothes and neck (0), for (rows of) a frame [H,W,3] uint8 RGB."""
+        return cv2.GaussianBlur(self._table()[self._index(frame)], (0, 0), 0.007 * max(frame.shape[:2]))
 
 
 def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours: ColourSplit) -> np.ndarray:
@@ -266,7 +287,10 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
     height, width = person.shape
     # Whatever else the segmenter took for a person (flags, chairs) does not hang together with this one.
     person = person * _grown(_largest(person > 0.3), round(0.02 * max(height, width)))
-    head, undecided, above_chin = head_side(landmarks, height, width)
+    head, beside, above_chin = head_side(landmarks, height, width)
+    undecided = np.zeros((height, width), bool)
+    for region, hangs in zip(beside, colours.hangs):
+        undecided |= region if hangs else region & (head > 0.5)
     undecided &= person > 0.02
     if undecided.any():
         # Only the rows in question, with some around them.

@@ -59,6 +59,22 @@ def test_hair_beside_the_jaw_is_head():
     assert divided(False)[108, 52, 2] > 0.8
 
 
+def test_a_bowed_head_does_not_take_the_dark_collar():
+    """Hair and suit of one colour: what hangs beside the jaw is learned from the clip, not guessed per frame."""
+    frame, alpha, landmarks = portrait()
+    dark = (frame == (150, 90, 20)).all(-1)
+    frame[dark] = (30, 30, 40)
+    colours = ColourSplit()
+    colours.learn(frame, alpha, landmarks)
+    assert colours.hangs == (False, False)
+    bowed = landmarks + np.array([0, 14], np.float32)
+    assert split(alpha, frame, bowed, colours)[122, 60, 1] > 0.9
+    long_hair, long_alpha, _ = portrait(hair_beside=True)
+    colours = ColourSplit()
+    colours.learn(long_hair, long_alpha, landmarks)
+    assert colours.hangs == (True, True)
+
+
 def test_masks_sum_to_255():
     rng = np.random.default_rng(0)
     parts = rng.dirichlet([0.3, 0.3, 0.3], (31, 33)).astype(np.float32)
@@ -77,10 +93,11 @@ def test_upright_frame_of_a_tilted_face(roll):
 
 def test_jaw_line_follows_the_landmarks():
     landmarks = oval_landmarks((80, 70), (26, 36))
-    head, undecided, above = head_side(landmarks, 160, 160)
+    head, beside, above = head_side(landmarks, 160, 160)
     chin = landmarks[152]
     assert head[int(chin[1]) - 2, 80] == 1 and head[int(chin[1]) + 3, 80] == 0
-    assert not undecided[70, 80] and not undecided[120, 80]
+    assert beside.shape == (2, 160, 160) and not beside[:, 70, 80].any() and not beside[:, 120, 80].any()
+    assert beside[0, 100, 30] and beside[1, 100, 130] and not beside[0, 100, 130]
     assert above[int(chin[1]), 80] == pytest.approx(0, abs=0.01) and above[34, 80] == pytest.approx(1, abs=0.01)
     assert (landmarks[JAW][0, 0] < 80) and (landmarks[JAW][-1, 0] > 80)
 
