@@ -5,12 +5,13 @@ import json
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from geneface.errors import UserError
 from geneface.face.arkit import index, indices
 from geneface.face.basis import load_basis
 from geneface.media import VideoWriter, writing
@@ -185,7 +186,7 @@ def _render(options: SyntheticOptions, clip: SyntheticClip) -> SyntheticTruth:
         return renderer.frame(posed, head_to_camera[t, :3, :3], camera[:3, :3])
 
     with VideoWriter(clip.video, options.size, options.size, FPS, audio=speech.audio, rate=SAMPLE_RATE,
-                     quality=QUALITY) as writer, ThreadPoolExecutor(workers) as painters:
+                     quality=QUALITY) as writer, _one_thread_each(), ThreadPoolExecutor(workers) as painters:
         queue = deque(painters.submit(draw, t) for t in range(min(workers + 1, frames)))
         for t in track(range(frames), "drawing the synthetic person"):
             image, mask = queue.popleft().result()
@@ -196,6 +197,17 @@ def _render(options: SyntheticOptions, clip: SyntheticClip) -> SyntheticTruth:
     landmarks = _project(basis, identity, expression, head_to_camera, intrinsics)
     return SyntheticTruth(
         intrinsics, head_to_camera, options.size, options.size, FPS, expression, landmarks, identity, movement.gaze)
+
+
+@contextmanager
+def _one_thread_each():
+    """Frames are drawn side by side, so torch must not split each over all cores as well."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _save_png(path: Path, image: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from .body import grid_triangles
 
-LOCKS = 2200
+LOCKS = 1900
 STEPS = 17  # points along a lock
 _CENTRE = np.array([0.0, -0.02, 0.012])  # of the skull, for the radial head shape
 _PARTING = 0.022  # x of the parting, to the image's right [m]
@@ -126,7 +126,9 @@ def _comb(roots: np.ndarray, normals: np.ndarray, shape: _HeadShape, rng: np.ran
     phase = rng.uniform(0, 2 * np.pi, (count, 1))
     wave = 0.0030 * np.sin(np.linspace(0, 7, STEPS)[None] + phase) * np.linspace(0, 1, STEPS)[None]
     lines[..., 2] += wave
-    return gaussian_filter1d(lines, 1.0, axis=1, mode="nearest")
+    smooth = gaussian_filter1d(lines, 1.0, axis=1, mode="nearest")
+    held = np.exp(-np.arange(STEPS) / 1.2)[None, :, None]  # smoothing must not pull locks out of the scalp
+    return smooth + held * (lines[:, :1] - smooth[:, :1])
 
 
 def make_hair(vertices: np.ndarray, canonical: np.ndarray, triangles: np.ndarray, seed: int) -> Hair:
@@ -148,7 +150,7 @@ def make_hair(vertices: np.ndarray, canonical: np.ndarray, triangles: np.ndarray
     outward = unit(lines - (_CENTRE + (lines - _CENTRE) * [0, 0.85, 0]))
     outward = unit(outward - tangents * (outward * tangents).sum(-1, keepdims=True))
     across = np.cross(tangents, outward)
-    width = (0.0032 + 0.0016 * rng.random((LOCKS, 1))) * np.interp(along, [0, 0.12, 0.7, 1], [0.3, 1, 0.8, 0.12])
+    width = (0.0042 + 0.0020 * rng.random((LOCKS, 1))) * np.interp(along, [0, 0.12, 0.7, 1], [0.3, 1, 0.8, 0.12])
     edges = np.array([-1.0, 1.0])
     ribbon = lines[:, :, None] + across[:, :, None] * (width[..., None] * edges)[..., None]
     ribbon_normals = unit(outward[:, :, None] + 0.55 * across[:, :, None] * edges[:, None])

@@ -14,7 +14,7 @@ import torch
 
 from geneface import ops
 
-DIRECTIONS = 128
+DIRECTIONS = 96
 _MAP = 192  # side of a visibility map [px]
 _BIAS = 0.0035  # a vertex this far behind the nearest surface still counts as lit [m]
 
@@ -70,18 +70,19 @@ def irradiance_harmonics() -> torch.Tensor:
     return torch.from_numpy((coefficients * band).astype(np.float32))
 
 
-def transfer(vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """[V,16] transfer vectors: with `light_harmonics` they give a vertex' irradiance / pi, self-shadowing included.
+def transfer(vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray, count: int) -> np.ndarray:
+    """[count,16] transfer vectors: with `light_harmonics` they give a vertex' irradiance / pi, self-shadowing included.
 
     Args:
         vertices: [V,3] [m].
         normals: [V,3] outward unit normals.
-        triangles: [F,3].
+        triangles: [F,3] that cast shadows.
+        count: how many vertices, from the first, to make them for.
     """
     centre = (vertices.min(0) + vertices.max(0)) / 2
     radius = np.linalg.norm(vertices - centre, axis=1).max() * 1.01
     faces = torch.from_numpy(triangles.astype(np.int32))
-    weights = np.empty((len(vertices), DIRECTIONS), np.float32)
+    weights = np.empty((count, DIRECTIONS), np.float32)
     for column, direction in enumerate(sphere_directions()):
         side = np.cross(direction, [0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0])
         side /= np.linalg.norm(side)
@@ -90,15 +91,16 @@ def transfer(vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -
         _, _, depth = ops.rasterize(torch.from_numpy(screen.astype(np.float32)), faces, _MAP, _MAP)
         depth = depth.numpy()
         depth = np.where(depth > 0, depth, np.inf)
+        screen = screen[:count]
         # Percentage-closer filtering over the four nearest map pixels softens the shadow's edge.
         corner = np.floor(screen[:, :2] - 0.5).astype(int)
-        visible = np.zeros(len(vertices))
+        visible = np.zeros(count)
         for dx in (0, 1):
             for dy in (0, 1):
                 x = np.clip(corner[:, 0] + dx, 0, _MAP - 1)
                 y = np.clip(corner[:, 1] + dy, 0, _MAP - 1)
                 visible += 0.25 * (screen[:, 2] <= depth[y, x] + _BIAS)
-        weights[:, column] = np.clip(normals @ direction, 0, None) * visible
+        weights[:, column] = np.clip(normals[:count] @ direction, 0, None) * visible
     return weights * np.float32(4 / DIRECTIONS) @ _harmonics(sphere_directions())
 
 

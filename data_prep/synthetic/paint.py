@@ -5,6 +5,8 @@ Texture coordinates are azimuth around the head's vertical axis and height, of a
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
@@ -65,43 +67,52 @@ def _toward(colour: np.ndarray, target: np.ndarray, amount: np.ndarray) -> np.nd
     return colour + (target - colour) * np.clip(amount, 0, 1)[..., None]
 
 
-def _brow_strokes(where: np.ndarray, eye: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[SIZE,SIZE] coverage of one eyebrow: single hairs along an arc over the eye centre `eye` [3]."""
+def _brow_strokes(where: np.ndarray, contour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[SIZE,SIZE] coverage of one eyebrow, hair by hair.
+
+    Args:
+        where: [SIZE,SIZE,3] canonical position of each texel.
+        contour: [2,5,3] points of the brow's upper and lower edge, from the nose outwards.
+    """
     from PIL import Image, ImageDraw
 
     scale = 2  # drawn larger, then averaged: smooth hairs
     canvas = Image.new("L", (SIZE * scale, SIZE * scale))
     draw = ImageDraw.Draw(canvas)
-    side = np.sign(eye[0])
+    side = np.sign(contour[0, 0, 0])
+    middle = contour.mean(0)
+    front = np.abs(np.arange(SIZE) / SIZE - 0.5) * 2 * AZIMUTH < 1.3
+    knots = np.linspace(0, 1, 5)
     for _ in range(420):
         along = rng.beta(1.15, 1.25)
-        x = 0.0125 + 0.043 * along
-        arc = eye[1] - 0.0205 - 0.0042 * np.sin(np.clip(along, 0, 1) * np.pi * 0.92)
-        thickness = np.interp(along, [0, 0.25, 0.7, 1], [0.0036, 0.0034, 0.0022, 0.0006])
+        x = side * np.interp(along, knots, middle[:, 0])
+        arc = np.interp(along, knots, middle[:, 1])
+        thickness = np.interp(along, [0, 0.25, 0.7, 1], [0.0024, 0.0033, 0.0022, 0.0006])
         y = arc + thickness * rng.uniform(-1, 1)
-        lean = np.interp(along, [0, 0.2, 0.6, 1], [1.25, 0.75, 0.25, -0.25]) + 0.2 * rng.normal()
+        lean = np.interp(along, [0, 0.2, 0.6, 1], [1.25, 0.75, 0.25, -0.45]) + 0.2 * rng.normal()
         lean *= 1 - 0.9 * (y - arc) / 0.0036 * np.interp(along, [0, 0.5], [0.1, 0.6])
-        length = 0.0062 * rng.uniform(0.6, 1.1) * np.interp(along, [0, 0.3, 1], [0.7, 1, 0.7])
+        length = 0.0062 * rng.uniform(0.6, 1.1) * np.interp(along, [0, 0.3, 1], [0.7, 1, 0.6])
         ends = []
         for t in (0, 0.5, 1):
             px, py = side * (x + t * length * np.cos(lean)), y - t * length * np.sin(lean) * (1 - 0.35 * t)
-            column = np.abs(where[int(np.clip((py - TOP) / (BOTTOM - TOP), 0, 0.999) * SIZE), :, 0] - px)
-            front = np.abs(np.arange(SIZE) / SIZE - 0.5) * 2 * AZIMUTH < 1.3
-            ends.append((float(np.where(front, column, 9).argmin() + 0.5) * scale, (py - TOP) / (BOTTOM - TOP) * SIZE * scale))
-        draw.line(ends, fill=int(rng.uniform(120, 230)), width=scale)
+            row = int(np.clip((py - TOP) / (BOTTOM - TOP), 0, 0.999) * SIZE)
+            column = np.where(front, np.abs(where[row, :, 0] - px), 9).argmin() + 0.5
+            ends.append((float(column) * scale, (py - TOP) / (BOTTOM - TOP) * SIZE * scale))
+        draw.line(ends, fill=int(rng.uniform(120, 230) * np.interp(along, [0, 0.18], [0.45, 1.0])), width=scale)
     return np.asarray(canvas.resize((SIZE, SIZE), Image.BOX), dtype=np.float32) / 255
 
 
-def paint_skin(canonical: np.ndarray, triangles: np.ndarray, eyes: np.ndarray, lips: np.ndarray, hairline: np.ndarray,
-               seed: int) -> torch.Tensor:
+def paint_skin(canonical: np.ndarray, triangles: np.ndarray, eyes: np.ndarray, brows: np.ndarray, lips: np.ndarray,
+               hairline: Callable[[np.ndarray], np.ndarray], seed: int) -> torch.Tensor:
     """[1,4,SIZE,SIZE] texture: linear RGB albedo, gloss.
 
     Args:
         canonical: [V,3] mean neutral head.
         triangles: [F,3] of its skin.
         eyes: [2,3] centres of the eyeballs.
+        brows: [2,2,5,3] left and right; upper and lower edge; points from the nose outwards.
         lips: [3] middle of the closed lips.
-        hairline: [SIZE,SIZE]-evaluable function of canonical positions: height above the hairline [m].
+        hairline: height above the hairline [m] of canonical positions [...,3].
         seed: of the noise.
     """
     rng = np.random.default_rng(seed)
@@ -140,8 +151,8 @@ def paint_skin(canonical: np.ndarray, triangles: np.ndarray, eyes: np.ndarray, l
         colour = _toward(colour, linear(110, 66, 52), 0.8 * mole / mole.max())
     pores = octaves(rng, (1.2,))
     colour = colour * (1 - 0.02 * np.clip(pores, -2, 2)[..., None])
-    for eye in eyes:
-        strokes = _brow_strokes(where, eye, rng)
+    for contour in brows:
+        strokes = _brow_strokes(where, contour, rng)
         soft = gaussian_filter(strokes, 1.6 * _FEW_MM)
         colour = _toward(colour, linear(84, 56, 42), np.clip(0.85 * strokes + 0.9 * soft, 0, 0.93))
     # Below the hairline the skin darkens softly into the roots.

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneface.face.arkit import index
+from geneface.face.landmarks import BROW_LEFT, BROW_RIGHT
 
 from .body import NECK_ROWS, Torso, grid_triangles, loft, loft_targets, make_torso, neck_edge
-from .hair import Hair, make_hair, on_scalp, unit
+from .hair import Hair, make_hair, unit
 from .light import transfer
 
 # Materials, one per triangle.
 SKIN, NECK, EYE, TEETH, TONGUE, MOUTH, LASH, CLOTH, HAIR = range(9)
 HEAD_MATERIALS = (SKIN, EYE, TEETH, TONGUE, MOUTH, LASH, HAIR)
-_UPPER_TEETH = 0.0025  # [m]
+# Inside the mouth the person differs from the basis: upper teeth that speech shows, a tongue that lies behind them [m].
+_UPPER_TEETH = np.array([0.0, 0.0045, 0.0])
+_TONGUE = np.array([0.0, 0.0055, 0.0040])
 # Occlusion is made for these expressions and mixed by their weights: lids and lips uncover skin.
 _POSES = ({}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}, {"jawOpen": 0.6})
 
@@ -57,9 +60,11 @@ class Person:
         triangles: [M,3] of everything; vertex order is head, neck rows, sweater, hair.
         material: [M] of each triangle.
         canonical: [N,3] position on the mean identity (head, neck), cloth coordinates (sweater), strand (hair).
+        eye_centres: [2,3] left and right, on the mean identity.
+        brows: [2,2,5,3] left and right, upper and lower edge, points from the nose outwards, on the mean identity.
         lip: [N] 1 on the lips, 0 elsewhere.
         head_count: number of head vertices.
-        occlusion: [3][N,DIRECTIONS] light transfer for each occlusion pose.
+        occlusion: light transfer [N,16] of the neutral pose, and [head_count,16] of the other occlusion poses.
     """
 
     def __init__(self, basis, identity: np.ndarray, seed: int) -> None:
@@ -72,6 +77,8 @@ class Person:
         skin = self._faces(np.asarray(basis.triangles), regions, "skin")
         self.eye_members = [np.asarray(regions["eyeball_left"]), np.asarray(regions["eyeball_right"])]
         self.eye_centres = np.stack([_middle(basis.mean[m]) for m in self.eye_members])
+        rest = np.asarray(basis.landmarks478())
+        self.brows = np.stack([rest[[edge[4::-1], edge[5:]]] for edge in (BROW_LEFT, BROW_RIGHT)])
         self._lip_pair = self._find_lip_pair(regions)
 
         self._edge = neck_edge(basis.mean, skin)
@@ -95,13 +102,14 @@ class Person:
         self.canonical = np.concatenate([
             basis.mean, mean_neck.reshape(-1, 3), self.torso.cloth, self.hair.strand]).astype(np.float32)
         self.lip = np.zeros(len(self.canonical), np.float32)
-        self.lip[regions["lips"]] = 1
+        self.lip[: self.head_count] = self._lip_cover(skin, regions)
         self.occlusion = [self._transfer(pose) for pose in _POSES]
 
     def _head(self, expression: np.ndarray) -> np.ndarray:
-        """[V,3] head in the head frame; the upper teeth stand lower than the basis', so that speech shows them."""
+        """[V,3] head in the head frame."""
         head = np.array(self.basis.vertices(self.identity, expression[None])[0], np.float64)
-        head[self.basis.regions["teeth_upper"], 1] += _UPPER_TEETH
+        head[self.basis.regions["teeth_upper"]] += _UPPER_TEETH
+        head[self.basis.regions["tongue"]] += _TONGUE
         return head
 
     @staticmethod
@@ -126,6 +134,18 @@ class Person:
         middle = _middle(self.basis.mean[regions["eyeball_left"]])[1]
         low = self.basis.mean[triangles][..., 1].mean(1) > middle + 0.0005
         return triangles[~(lashes & low) & ~np.isin(triangles, regions["ears"]).all(1)]
+
+    def _lip_cover(self, skin: np.ndarray, regions) -> np.ndarray:
+        """[V] 1 on the lips, 0 elsewhere, with the outline smoothed over the neighbouring vertices."""
+        cover = np.zeros(self.head_count)
+        cover[regions["lips"]] = 1
+        pairs = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+        degree = np.bincount(pairs[:, 0], minlength=self.head_count).clip(min=1)
+        around = np.bincount(pairs[:, 0], cover[pairs[:, 1]], self.head_count) / degree
+        smooth = 0.5 * cover + 0.5 * around
+        mirror = getattr(self.basis, "mirror", None)
+        return smooth if mirror is None else np.maximum(smooth, smooth[mirror])
 
     def _find_lip_pair(self, regions) -> tuple[int, int]:
         """Vertices of the upper and the lower lip's edge in the middle of the mouth."""
@@ -173,7 +193,8 @@ class Person:
             expression[index(name)] = weight
         vertices, normals = self._assemble(self._head(expression), np.eye(3), np.zeros(3), np.zeros(3))
         casters = self.triangles[~np.isin(self.material, (LASH, HAIR))]
-        return transfer(vertices, normals, np.concatenate([casters, self.hair.shading + self.parts["hair"].start]))
+        return transfer(vertices, normals, np.concatenate([casters, self.hair.shading + self.parts["hair"].start]),
+                        self.head_count if pose else len(vertices))
 
     def pose(self, expression: np.ndarray, head: np.ndarray, body: np.ndarray, camera: np.ndarray) -> Posed:
         """The mesh of one frame.
@@ -195,11 +216,6 @@ class Person:
             vertices @ turn.T + camera[:3, 3], normals @ turn.T, self.hair.tangents @ (turn @ head[:3, :3]).T,
             np.array([1 - blink - jaw, blink, jaw]), max(float(np.linalg.norm(shape[lower] - shape[upper]) - rest), 0.0),
         )
-
-    @property
-    def hairline(self):
-        """Height above the hairline of canonical positions [...,3] [m]."""
-        return on_scalp
 
 
 def _middle(points: np.ndarray) -> np.ndarray:

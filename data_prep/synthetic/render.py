@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, normalize
 from geneface import ops
 
 from . import light
+from .hair import on_scalp
 from .paint import AZIMUTH, BOTTOM, TOP, linear, paint_background, paint_skin
 from .person import CLOTH, EYE, HAIR, HEAD_MATERIALS, LASH, MOUTH, NECK, SKIN, TEETH, TONGUE, Person, Posed
 
@@ -60,7 +61,7 @@ class Renderer:
         lips = mean[person.basis.regions["lips"]]
         self._mouth = torch.tensor([0, lips[:, 1].mean(), lips[:, 2].min()], dtype=torch.float32)
         self._skin = paint_skin(mean, person.triangles[person.material == SKIN], person.eye_centres,
-                                self._mouth.numpy(), person.hairline, seed)
+                                person.brows, self._mouth.numpy(), on_scalp, seed)
         self._background = torch.from_numpy(paint_background(self.size[1], self.size[0], seed))
         self._triangles = torch.from_numpy(person.triangles.astype(np.int32))
         self._corners = torch.from_numpy(person.triangles.astype(np.int64))
@@ -72,6 +73,13 @@ class Renderer:
         self._irradiance = light.irradiance_harmonics()
         self._lamps = [(torch.tensor(lamp.direction) / np.linalg.norm(lamp.direction), torch.tensor(lamp.colour))
                        for lamp in light.LAMPS]
+        self._shaders = (
+            ((SKIN, NECK), self._shade_skin), ((EYE,), self._shade_eyes), ((HAIR,), self._shade_hair),
+            ((CLOTH,), self._shade_cloth), ((TEETH, TONGUE, MOUTH), self._shade_mouth), ((LASH,), self._shade_lashes),
+        )
+        self._shader_of = torch.zeros(16, dtype=torch.int64)
+        for number, (kinds, _) in enumerate(self._shaders):
+            self._shader_of[list(kinds)] = number
         in_head = torch.zeros(16, dtype=torch.bool)
         in_head[list(HEAD_MATERIALS)] = True
         self._in_head = in_head
@@ -98,10 +106,9 @@ class Renderer:
         lit, shadow = self._light_vertices(normals, posed.shadow_weights, head_turn, body_turn)
         scene = _Scene(vertices, normals, lit, shadow, torch.from_numpy(posed.tangents.astype(np.float32)),
                        posed.mouth_opening)
-        for kinds, shade in (((SKIN, NECK), self._shade_skin), ((EYE,), self._shade_eyes), ((HAIR,), self._shade_hair),
-                             ((CLOTH,), self._shade_cloth), ((TEETH, TONGUE, MOUTH), self._shade_mouth),
-                             ((LASH,), self._shade_lashes)):
-            which = torch.isin(material[seen], torch.tensor(kinds)).nonzero().flatten()
+        shader = self._shader_of[material[seen]]
+        for number, (_, shade) in enumerate(self._shaders):
+            which = (shader == number).nonzero().flatten()
             if len(which):
                 corners, w = self._corners[faces[which]], weights[which]
                 picture[seen[which]] = shade(scene, corners, w, material[seen[which]])
@@ -110,7 +117,7 @@ class Renderer:
         head = self._in_head[material.clamp(min=0)] & (material >= 0)
         cover[head] = torch.tensor([1.0, 0.0, 0.0])
         cover[(material >= 0) & ~head] = torch.tensor([0.0, 1.0, 0.0])
-        both = torch.cat([to_srgb_safe(picture), cover], 1).view(height, width, 6).permute(2, 0, 1)[None]
+        both = torch.cat([to_srgb(picture.clamp(min=0)), cover], 1).view(height, width, 6).permute(2, 0, 1)[None]
         both = avg_pool2d(both, SUPERSAMPLING)[0].permute(1, 2, 0)
         image = (both[..., :3].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
         masks = (both[..., 3:] * 255).round().to(torch.int64)
@@ -154,11 +161,12 @@ class Renderer:
         lip_colour = torch.from_numpy(linear(190, 96, 94)) * (1 - 0.10 * crease)
         albedo = albedo + (lip_colour - albedo) * (0.82 * lip)
         gloss = gloss + 0.5 * lip
-        diffuse = (light.harmonics(normal) @ self._irradiance).clamp(min=0.02) * shadow
+        open_air = light.harmonics(normal) @ self._irradiance
+        diffuse = open_air.clamp(min=0.02) * shadow
         # Light scattered under the skin fills the soft shadows with red (d'Eon and Luebke 2007, as a wrapped falloff).
         bleed = torch.tensor([0.24, 0.06, 0.03])
-        lifted = shadow ** (1 - bleed) * (light.harmonics(normal) @ self._irradiance * (1 - bleed)
-                                          + bleed * self._irradiance[0] * 0.282).clamp(min=0.02)
+        everywhere = self._irradiance[0] * 0.282  # mean over all normals
+        lifted = shadow ** (1 - bleed) * (open_air * (1 - bleed) + bleed * everywhere).clamp(min=0.02)
         fresnel = 0.04 + 0.5 * (1 + (normal * view).sum(1, keepdim=True)).clamp(0, 1) ** 5
         shine = self._highlight(normal, view, 14, slice(0, 2)) + 0.6 * self._highlight(normal, view, 45, slice(0, 1)) * lip
         rim = self._highlight(normal, view, 8, slice(2, 4)) * 0.25
@@ -192,10 +200,11 @@ class Renderer:
         canonical = mix(self._canonical, corners, w)
         normal = normalize(mix(scene.normals, corners, w), dim=1)
         view = normalize(mix(scene.vertices, corners, w), dim=1)
+        normal = normal * -torch.sign((normal * view).sum(1, keepdim=True))  # teeth are open strips: light the side we see
         depth = (canonical[:, 2:] - self._mouth[2] - 0.010).clamp(min=0)
         entry = min(scene.mouth_opening / 0.008, 1.0)
         reach = (0.16 + 0.84 * entry) * torch.exp(-depth / (0.006 + 0.018 * entry))
-        enamel = torch.from_numpy(linear(232, 222, 204)).expand_as(canonical)
+        enamel = torch.from_numpy(linear(222, 212, 194)).expand_as(canonical)
         # Teeth of about 8 mm in front, narrower to the sides, parted by fine dark lines.
         arc = torch.atan2(canonical[:, :1], -(canonical[:, 2:] + 0.05)) * 38  # mm along the dental arch
         gap = torch.exp(-(((torch.remainder(arc + 4, 8) - 4).abs() - 4) / 0.55) ** 2)
@@ -209,7 +218,7 @@ class Renderer:
         return (albedo * lit + wet) * reach * torch.where(kind == MOUTH, 0.3, torch.where(kind == TONGUE, 0.5, 1.0))
 
     def _shade_lashes(self, scene: "_Scene", corners: Tensor, w: Tensor, material: Tensor) -> Tensor:
-        return torch.from_numpy(linear(44, 30, 26)).expand(len(corners), 3) * mix(scene.lit, corners, w).clamp(min=0.2)
+        return torch.from_numpy(linear(72, 52, 46)).expand(len(corners), 3) * mix(scene.lit, corners, w).clamp(min=0.2)
 
     def _shade_hair(self, scene: "_Scene", corners: Tensor, w: Tensor, material: Tensor) -> Tensor:
         strand = mix(self._canonical, corners, w)
@@ -217,8 +226,8 @@ class Renderer:
         tangent = normalize(mix(scene.tangents, corners - self.person.parts["hair"].start, w), dim=1)
         view = normalize(mix(scene.vertices, corners, w), dim=1)
         lock, across, along = strand[:, :1], strand[:, 1:2], strand[:, 2:]
-        fine = torch.sin(across * 9 + lock * 90) * 0.5 + torch.sin(across * 17 + lock * 211) * 0.5
-        tone = (0.72 + 0.55 * lock) * (1 + 0.16 * fine) * (0.80 + 0.30 * along.clamp(min=0))
+        fine = torch.sin(across * 5 + lock * 90)
+        tone = (0.84 + 0.32 * lock) * (1 + 0.08 * fine) * (0.80 + 0.30 * along.clamp(min=0))
         base = torch.from_numpy(self.look.hair)
         warm = base * torch.tensor([1.25, 1.0, 0.82])
         albedo = (base + (warm - base) * torch.sin(lock * 37).clamp(min=0)) * tone
@@ -226,9 +235,9 @@ class Renderer:
         for axis, colour in self._lamps:
             # Kajiya and Kay 1989; the highlight is shifted along the strand, differently for every lock.
             half = normalize(axis - view, dim=1)
-            along_half = (tangent * half).sum(1, keepdim=True) + 0.10 * (lock - 0.5) + 0.05 * fine
+            along_half = (tangent * half).sum(1, keepdim=True) + 0.06 * (lock - 0.5) + 0.02 * fine
             band = (1 - along_half**2).clamp(min=0).sqrt()
-            shine += (0.05 * band**60 + 0.10 * torch.from_numpy(self.look.hair) * band**14) * colour
+            shine += (0.022 * band**50 + 0.10 * torch.from_numpy(self.look.hair) * band**14) * colour
         reached = (lit.mean(1, keepdim=True) / 1.2).clamp(max=1.2)
         return (albedo * lit + shine * reached) * torch.where(along < 0, 0.4, 1.0)  # dark: the cap under the locks
 
@@ -261,12 +270,8 @@ class _Scene:
 
 def mix(values: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
     """[P,C] values [N,C] interpolated at triangle corners [P,3] with weights [P,3]."""
-    return (values[corners] * weights[..., None]).sum(1)
-
-
-def to_srgb_safe(colour: Tensor) -> Tensor:
-    """`to_srgb` of colours that rounding may have left slightly negative."""
-    return to_srgb(colour.clamp(min=0))
+    a, b, c = corners.unbind(1)
+    return values[a] * weights[:, :1] + values[b] * weights[:, 1:2] + values[c] * weights[:, 2:]
 
 
 def _step(x: Tensor, low: float, high: float) -> Tensor:

@@ -12,15 +12,15 @@ import numpy as np
 from geneface.face.arkit import ARKIT_NAMES, index
 
 # Sides are filled in by `_shape`: "mouthSmile" means mouthSmileLeft and mouthSmileRight.
-_OPEN_A = {"jawOpen": 0.46, "mouthLowerDown": 0.30, "mouthUpperUp": 0.16}
-_OPEN_E = {"jawOpen": 0.27, "mouthStretch": 0.22, "mouthLowerDown": 0.30, "mouthUpperUp": 0.16, "mouthSmile": 0.10}
-_OPEN_I = {"jawOpen": 0.13, "mouthStretch": 0.32, "mouthSmile": 0.26, "mouthLowerDown": 0.30, "mouthUpperUp": 0.14}
-_ROUND_O = {"jawOpen": 0.27, "mouthFunnel": 0.46, "mouthPucker": 0.22, "mouthLowerDown": 0.05}
-_ROUND_U = {"jawOpen": 0.12, "mouthPucker": 0.62, "mouthFunnel": 0.30}
-_MID = {"jawOpen": 0.21, "mouthLowerDown": 0.18, "mouthUpperUp": 0.08}
+_OPEN_A = {"jawOpen": 0.66, "mouthLowerDown": 0.20, "mouthUpperUp": 0.14}
+_OPEN_E = {"jawOpen": 0.40, "mouthStretch": 0.22, "mouthLowerDown": 0.22, "mouthUpperUp": 0.16, "mouthSmile": 0.10}
+_OPEN_I = {"jawOpen": 0.17, "mouthStretch": 0.32, "mouthSmile": 0.26, "mouthLowerDown": 0.24, "mouthUpperUp": 0.14}
+_ROUND_O = {"jawOpen": 0.42, "mouthFunnel": 0.46, "mouthPucker": 0.22, "mouthLowerDown": 0.05}
+_ROUND_U = {"jawOpen": 0.15, "mouthPucker": 0.62, "mouthFunnel": 0.30}
+_MID = {"jawOpen": 0.30, "mouthLowerDown": 0.12, "mouthUpperUp": 0.08}
 _SHUT = {"jawOpen": 0.035, "mouthPress": 0.30, "mouthRollLower": 0.16, "mouthRollUpper": 0.12}
 _TEETH_ON_LIP = {"jawOpen": 0.06, "mouthRollLower": 0.42, "mouthUpperUp": 0.26, "mouthShrugLower": 0.10}
-_TEETH_TOGETHER = {"jawOpen": 0.055, "mouthStretch": 0.18, "mouthLowerDown": 0.28, "mouthUpperUp": 0.14}
+_TEETH_TOGETHER = {"jawOpen": 0.07, "mouthStretch": 0.18, "mouthLowerDown": 0.22, "mouthUpperUp": 0.14}
 _HUSH = {"jawOpen": 0.085, "mouthFunnel": 0.50, "mouthPucker": 0.25, "mouthLowerDown": 0.14, "mouthUpperUp": 0.10}
 _TONGUE_TIP = {"jawOpen": 0.13, "mouthLowerDown": 0.20, "mouthUpperUp": 0.10}
 _TONGUE_BETWEEN = {"jawOpen": 0.15, "tongueOut": 0.22, "mouthLowerDown": 0.26, "mouthUpperUp": 0.14}
@@ -38,7 +38,7 @@ for _symbols, _shape_of, _dominance in (
 ):
     for _symbol in _symbols:
         _PHONES[_symbol] = (_shape_of, _dominance)
-_PHONES["æ"] = ({**_OPEN_E, "jawOpen": 0.38}, 1.4)
+_PHONES["æ"] = ({**_OPEN_E, "jawOpen": 0.54}, 1.4)
 _PHONES["ʊ"] = ({**_ROUND_U, "mouthPucker": 0.42}, 1.3)
 _DIPHTHONGS = {"A": "ɛɪ", "I": "ɑɪ", "O": "ɔʊ", "W": "ɑʊ", "Y": "ɔɪ"}
 _SILENCE_DOMINANCE = 1.6
