@@ -53,6 +53,8 @@ def energy_db(audio: np.ndarray) -> np.ndarray:
     Returns:
         [T] dB relative to a full-scale square wave, at least -100.
     """
+    if not len(audio):
+        return np.zeros(0, np.float32)
     half = HOP // 2
     count = frame_count(len(audio))
     # Quarters of the 40 ms window, so that long recordings need no copy per window.
