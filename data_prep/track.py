@@ -41,8 +41,10 @@ class TrackConfig:
     keyframes: int = 90  # frames that identity and focal length are found on
     person_rounds: int = 8
     frame_rounds: int = 3
-    keyframe_share: float = 0.33  # frames of one clip resemble each other: each counts as this much of a new one
-    offset: float = 0.0020  # standard deviation of the person's landmark shifts [m]
+    # The tracker errs alike in all frames of a clip, so each counts as this small a part of a new one. With more, the
+    # identity flattens to follow the tracker (bas-relief) and head turns come out too small.
+    keyframe_share: float = 0.06
+    offset: float = 0.006  # standard deviation of the person's landmark shifts [m]
     focal: float = 2.5  # expected focal length, in units of the longer image side
     focal_spread: float = 0.35  # its standard deviation, natural log
     expression: float = 0.35  # standard deviation of a weight around MediaPipe's score
@@ -103,11 +105,17 @@ class TrackQuality:
 
 
 def landmark_weights() -> np.ndarray:
-    """[478] trust in each landmark: features that are seen over skin that is guessed; 0 leaves it out."""
-    weights = np.where(np.arange(478) % 3 == 0, 0.6, 0.0)  # cheeks and forehead: every third is enough
-    weights[lm.FACE_OVAL] = 0.15  # the outline slides over the skin as the head turns
-    weights[[152, 148, 377, 176, 400]] = 0.5
+    """[478] trust in each landmark; 0 leaves it out.
+
+    Features that are seen count, skin that is guessed hardly does: on renders with known pose MediaPipe's nose follows
+    a nod to 80 to 90 %, its forehead and outline to under a half, so they would make every nod too small.
+    """
+    weights = np.where(np.arange(478) % 3 == 0, 0.3, 0.0)  # cheeks: every third is enough
+    weights[lm.FOREHEAD_AND_TEMPLES] = 0
+    weights[lm.FACE_OVAL] = 0.08
+    weights[[152, 148, 377, 176, 400]] = 0.5  # chin
     weights[lm.BROWS] = 0.8
+    weights[lm.NOSE_SKIN] = 1.2
     weights[lm.NOSE] = 1.2
     weights[lm.LIPS_OUTER] = 1.5
     weights[lm.LIPS_INNER] = 4.0
