@@ -9,7 +9,8 @@ import numpy as np
 
 from geneface.progress import track
 
-from .segment import ColourSplit, PersonSegmenter, Plate, refine, split, to_bytes
+from .parting import ColourSplit, split
+from .segment import PersonSegmenter, Plate, refine, to_bytes
 from .streams import Sequence, encode_png, ordered_map
 
 _LEARN = 24  # frames that hair and clothes colours are learned from

@@ -127,7 +127,7 @@ class _Preparation:
                                lambda: self._track(take))
         plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
                                ("background.png", "stages/background_seen.png"), lambda: self._background(count))
-        masks = manifest.stage("masks", 1, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
+        masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
                                lambda: self._masks(take, plate["unrest"]))
         speech = manifest.stage("speech", 1, {"rate": config.sample_rate}, ("frames",), ("audio.wav", "speech.npz"),
                                 lambda: self._speech(audio))

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from data_prep.masks import steady
-from data_prep.segment import JAW, ColourSplit, HeadFrame2D, Plate, head_side, refine, split, to_bytes
+from data_prep.parting import JAW, ColourSplit, HeadFrame2D, JawSide, split
+from data_prep.segment import Plate, refine, to_bytes
 from geneface.face.landmarks import FACE_OVAL
 
 
@@ -93,12 +94,15 @@ def test_upright_frame_of_a_tilted_face(roll):
 
 def test_jaw_line_follows_the_landmarks():
     landmarks = oval_landmarks((80, 70), (26, 36))
-    head, beside, above = head_side(landmarks, 160, 160)
+    jaw = JawSide.of(landmarks, 160, 160)
     chin = landmarks[152]
-    assert head[int(chin[1]) - 2, 80] == 1 and head[int(chin[1]) + 3, 80] == 0
-    assert beside.shape == (2, 160, 160) and not beside[:, 70, 80].any() and not beside[:, 120, 80].any()
-    assert beside[0, 100, 30] and beside[1, 100, 130] and not beside[0, 100, 130]
-    assert above[int(chin[1]), 80] == pytest.approx(0, abs=0.01) and above[34, 80] == pytest.approx(1, abs=0.01)
+    assert jaw.head[int(chin[1]) - 2, 80] == 1 and jaw.head[int(chin[1]) + 3, 80] == 0
+    for region in (jaw.below, jaw.above):
+        assert region.shape == (2, 160, 160) and not region[:, 70, 80].any() and not region[:, 120, 80].any()
+    assert jaw.below[0, 100, 45] and jaw.below[1, 100, 115] and not jaw.below[0, 100, 115]
+    assert jaw.above[0, 60, 30] and jaw.above[1, 60, 130] and not (jaw.above & jaw.below).any()
+    assert jaw.above_chin[int(chin[1]) - 2, 80] and not jaw.above_chin[int(chin[1]) + 2, 80]
+    assert jaw.needed[100, 52] < 0.5 < jaw.needed[112, 52] < 0.9
     assert (landmarks[JAW][0, 0] < 80) and (landmarks[JAW][-1, 0] > 80)
 
 
