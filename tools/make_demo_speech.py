@@ -31,7 +31,7 @@ MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
 SAMPLE_RATE = 24000  # of the model [Hz]
 DURATION_UNIT = 600  # samples per unit of the model's duration output (25 ms)
 DURATIONS = "/encoder/Clip_output_0"  # the graph's inner tensor that holds the phone durations
-LEAD = 0.06  # the sound runs ahead of the durations by this much [s]: where sibilant labels best match noise above 4.5 kHz
+LEAD = 0.06  # the sound runs this far ahead of the durations [s]: sibilants then best match noise above 4.5 kHz
 SILENCE_DB = -38.0  # sound this far under the sentence's peak level is a pause
 SHORTEST_PAUSE = 0.06  # a quieter stretch shorter than this belongs to the phone before it [s]
 
@@ -131,7 +131,9 @@ def phone_spans(phones: str, durations: np.ndarray, audio: np.ndarray) -> list[t
     return [(symbol, start / SAMPLE_RATE, end / SAMPLE_RATE) for symbol, start, end in spans]
 
 
-def synthesise(session, vocabulary: dict[str, int], style: np.ndarray, rate: float, sentences) -> tuple[np.ndarray, list]:
+def synthesise(
+    session, vocabulary: dict[str, int], style: np.ndarray, rate: float, sentences
+) -> tuple[np.ndarray, list]:
     """Audio [N] at SAMPLE_RATE and [(phone, start, end)] of one clip."""
     pieces, spans, clock = [np.zeros(int(LEAD_IN * SAMPLE_RATE), np.float32)], [("", 0.0, LEAD_IN)], LEAD_IN
     for text, phones, pause in sentences:
@@ -193,7 +195,8 @@ def main() -> None:
             "seconds": round(len(audio) / SAMPLE_RATE, 4), "text": " ".join(text for text, _, _ in sentences),
             "phones": spans,
         }
-        print(f"{target.name}: {len(audio) / SAMPLE_RATE:.1f} s, {target.stat().st_size / 1024:.0f} KB, {len(spans)} phones")
+        size = target.stat().st_size / 1024
+        print(f"{target.name}: {len(audio) / SAMPLE_RATE:.1f} s, {size:.0f} KB, {len(spans)} phones")
     content = json.dumps(timings, ensure_ascii=False, separators=(",", ":"))
     write_atomically(DATA / "demo_speech.json", lambda path: path.write_text(content, "utf-8"))
 

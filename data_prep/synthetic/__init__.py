@@ -3,4 +3,6 @@ from .clip import SyntheticClip, SyntheticOptions, make_synthetic
 from .speech import Speech, demo_audio, demo_speech
 from .truth import SyntheticTruth
 
-__all__ = ["Speech", "SyntheticClip", "SyntheticOptions", "SyntheticTruth", "demo_audio", "demo_speech", "make_synthetic"]
+__all__ = [
+    "Speech", "SyntheticClip", "SyntheticOptions", "SyntheticTruth", "demo_audio", "demo_speech", "make_synthetic",
+]

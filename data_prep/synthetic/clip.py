@@ -118,11 +118,14 @@ def expression_curves(speech: Speech, movement: Movement, times: np.ndarray, exp
     mouth = mouth_curves(speech.phones, times) * expressive
     out = movement.expression.copy()
     rounded = mouth[:, index("mouthPucker")] + mouth[:, index("mouthFunnel")]
-    out[:, indices("mouthSmile*")] *= np.clip(1 - 1.4 * rounded, 0.1, 1)[:, None]  # round lips and a smile exclude each other
+    # Round lips and a smile exclude each other.
+    out[:, indices("mouthSmile*")] *= np.clip(1 - 1.4 * rounded, 0.1, 1)[:, None]
     return np.clip(out + mouth, 0, 1).astype(np.float32)
 
 
-def make_synthetic(out_dir: str | Path, seconds: float = 40.0, size: int = 256, seed: int = 0, **options) -> SyntheticClip:
+def make_synthetic(
+    out_dir: str | Path, seconds: float = 40.0, size: int = 256, seed: int = 0, **options
+) -> SyntheticClip:
     """Render the synthetic person into `out_dir`: synthetic.mp4, truth.npz, masks/.
 
     Finished clips of the same options are kept. An unfinished one is started again: frames follow from the seed, so

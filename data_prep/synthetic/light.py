@@ -1,7 +1,7 @@
 """Soft studio lighting: radiance of the surroundings, and how much of it reaches each vertex.
 
-Light arrives from a fixed set of directions. For every vertex cosine times visibility over the directions is made once, by
-rasterising the mesh from each of them, and kept in spherical harmonics; the irradiance of a frame is then that times
+Light arrives from a fixed set of directions. For every vertex cosine times visibility over the directions is made
+once, by rasterising the mesh from each of them, and kept in spherical harmonics; the irradiance of a frame is then that times
 the light seen in the head's own frame, so shadows and occlusion turn with the head (precomputed radiance transfer,
 Sloan et al. 2002).
 """
@@ -87,7 +87,8 @@ def transfer(vertices: np.ndarray, normals: np.ndarray, triangles: np.ndarray, c
         side = np.cross(direction, [0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0])
         side /= np.linalg.norm(side)
         local = (vertices - centre) @ np.stack([side, np.cross(direction, side), -direction], 1)
-        screen = local * [_MAP / 2 / radius, _MAP / 2 / radius, 1] + [_MAP / 2, _MAP / 2, 50 * radius]  # so far off that the projection is parallel
+        # So far off that perspective plays no part.
+        screen = local * [_MAP / 2 / radius, _MAP / 2 / radius, 1] + [_MAP / 2, _MAP / 2, 50 * radius]
         _, _, depth = ops.rasterize(torch.from_numpy(screen.astype(np.float32)), faces, _MAP, _MAP)
         depth = depth.numpy()
         depth = np.where(depth > 0, depth, np.inf)

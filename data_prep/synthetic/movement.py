@@ -50,7 +50,8 @@ def _blinks(rng: np.random.Generator, times: np.ndarray, pauses: list[float]) ->
     while clock < times[-1]:
         near = [p for p in pauses if abs(p - clock) < 0.8]
         at = near[0] + 0.1 if near else clock
-        depth, down, hold, up = rng.uniform(0.92, 1.0), rng.uniform(0.07, 0.10), rng.uniform(0.02, 0.05), rng.uniform(0.13, 0.19)
+        depth, down = rng.uniform(0.92, 1.0), rng.uniform(0.07, 0.10)
+        hold, up = rng.uniform(0.02, 0.05), rng.uniform(0.13, 0.19)
         phase = np.interp(times - at, [-down, 0, hold, hold + up], [0, 1, 1, 0])
         closure = np.maximum(closure, depth * phase * phase * (3 - 2 * phase))
         clock = max(clock, at) + rng.uniform(2.0, 5.0)
@@ -78,8 +79,9 @@ def _look(expression: np.ndarray, gaze: np.ndarray) -> None:
     """Write gaze into the eyeLook weights (yaw > 0 looks to the image's right, pitch > 0 down)."""
     yaw, pitch = gaze[:, 0] / EYE_TURN_SIDE, gaze[:, 1] / EYE_TURN_UP
     # The person's left eye is on the image's right: looking there is "out" for it and "in" for the right eye.
-    for name, value in (("eyeLookOutLeft", yaw), ("eyeLookInRight", yaw), ("eyeLookInLeft", -yaw), ("eyeLookOutRight", -yaw)):
-        expression[:, index(name)] = np.clip(value, 0, 1)
+    for outwards, inwards, value in (("Left", "Right", yaw), ("Right", "Left", -yaw)):
+        expression[:, index(f"eyeLookOut{outwards}")] = np.clip(value, 0, 1)
+        expression[:, index(f"eyeLookIn{inwards}")] = np.clip(value, 0, 1)
     expression[:, indices("eyeLookDown*")] = np.clip(pitch, 0, 1)[:, None]
     expression[:, indices("eyeLookUp*")] = np.clip(-pitch, 0, 1)[:, None]
 
@@ -101,19 +103,28 @@ def make_movement(times: np.ndarray, phones, seed: int, motion: float = 1.0) -> 
             speaking[(times >= start) & (times < end)] = 1
     frame = float(times[1] - times[0]) if len(times) > 1 else 0.04
     speaking = gaussian_filter1d(speaking, 0.15 / frame, mode="nearest")
-    nods = sum(np.exp(-(((times - p + 0.1) / 0.22) ** 2)) * rng.uniform(0.4, 1.0) for p in pauses) if pauses else 0 * times
+    nods = np.zeros(len(times))
+    for pause in pauses:
+        nods += np.exp(-(((times - pause + 0.1) / 0.22) ** 2)) * rng.uniform(0.4, 1.0)
     lively = 0.55 + 0.45 * speaking
-    yaw = np.radians(_limited(drift(rng, times, 3.4) + 0.35 * lively * drift(rng, times, 1.0), 15.0)) * motion
-    pitch = np.radians(_limited(drift(rng, times, 2.8) + 0.35 * lively * drift(rng, times, 0.8) + 0.8 * nods, 8.0)) * motion
-    roll = np.radians(_limited(drift(rng, times, 3.8) + 0.25 * drift(rng, times, 1.2), 4.0)) * motion
-    sway = np.stack([drift(rng, times, 4.0) * 0.0035, drift(rng, times, 3.0) * 0.0012, drift(rng, times, 4.5) * 0.004], 1)
+
+    def wander(*periods: float) -> list[np.ndarray]:
+        return [drift(rng, times, period) for period in periods]
+
+    slow, fast = wander(3.4, 1.0)
+    yaw = np.radians(_limited(slow + 0.35 * lively * fast, 15.0)) * motion
+    slow, fast = wander(2.8, 0.8)
+    pitch = np.radians(_limited(slow + 0.35 * lively * fast + 0.8 * nods, 8.0)) * motion
+    slow, fast = wander(3.8, 1.2)
+    roll = np.radians(_limited(slow + 0.25 * fast, 4.0)) * motion
+    sway = np.stack(wander(4.0, 3.0, 4.5), 1) * [0.0035, 0.0012, 0.004]
     breath = 0.0012 * np.sin(2 * np.pi * times / 3.7 + rng.uniform(0, 6))
     body = motion * sway + np.stack([0 * times, -breath, 0 * times], 1) + np.stack(
         [0.012 * np.sin(yaw), 0.004 * np.sin(pitch), 0 * times], 1)
     turn = Rotation.from_euler("yxz", np.stack([yaw, pitch, roll], 1)).as_matrix()
     pose = np.tile(np.eye(4), (len(times), 1, 1))
     pose[:, :3, :3] = turn
-    bob = motion * np.stack([drift(rng, times, 2.5) * 0.002, drift(rng, times, 2.0) * 0.0012, drift(rng, times, 3.0) * 0.003], 1)
+    bob = motion * np.stack(wander(2.5, 2.0, 3.0), 1) * [0.002, 0.0012, 0.003]
     pose[:, :3, 3] = PIVOT - turn @ PIVOT + body + bob
 
     expression = np.zeros((len(times), 52))

@@ -132,9 +132,10 @@ def paint_skin(canonical: np.ndarray, triangles: np.ndarray, eyes: np.ndarray, b
     colour = _toward(colour, linear(232, 192, 160), 0.35 * _spot(where, (0, -0.07, -0.1), (0.04, 0.02, 0.05)))
     for eye in eyes:
         socket = eye + [0, 0, -0.018]
-        colour = _toward(colour, linear(178, 118, 108), 0.45 * _spot(where, socket + [0, -0.009, 0], (0.015, 0.0055, 0.02)))
-        colour = _toward(colour, linear(188, 130, 122), 0.34 * _spot(where, socket + [-np.sign(eye[0]) * 0.004, 0.014, 0],
-                                                                    (0.012, 0.005, 0.02)))
+        lid = _spot(where, socket + [0, -0.009, 0], (0.015, 0.0055, 0.02))
+        below = _spot(where, socket + [-np.sign(eye[0]) * 0.004, 0.014, 0], (0.012, 0.005, 0.02))
+        colour = _toward(colour, linear(178, 118, 108), 0.45 * lid)
+        colour = _toward(colour, linear(188, 130, 122), 0.34 * below)
     # Freckles and a few moles: small dark spots, most over nose and cheeks.
     freckles = np.zeros((SIZE, SIZE), np.float32)
     for _ in range(520):
@@ -169,8 +170,8 @@ def paint_background(width: int, height: int, seed: int) -> np.ndarray:
     """[height,width,3] linear RGB: an out-of-focus room: gradient wall, window glow, soft furniture shapes."""
     rng = np.random.default_rng(seed)
     y, x = (np.indices((height, width)) + 0.5) / max(width, height)
-    wall = linear(126, 146, 152) * (1.05 - 0.35 * y[..., None]) * (0.78 + 0.45 * np.exp(-((x - 0.15) / 0.45) ** 2))[..., None]
-    picture = wall
+    glow = (1.05 - 0.35 * y) * (0.78 + 0.45 * np.exp(-((x - 0.15) / 0.45) ** 2))
+    picture = linear(126, 146, 152) * glow[..., None]
     for cx, cy, w, h, soft, tint in (
         (0.09, 0.20, 0.10, 0.21, 0.020, linear(222, 220, 206)),  # window
         (0.87, 0.62, 0.085, 0.34, 0.012, linear(94, 74, 60)),  # shelf

@@ -88,7 +88,8 @@ class Person:
         self.hair: Hair = make_hair(self.neutral, basis.mean, self._faces(head_triangles, regions, "skin"), seed)
 
         ring = len(self._edge)
-        neck_index = np.concatenate([self._edge[None], self.head_count + np.arange(NECK_ROWS * ring).reshape(NECK_ROWS, ring)])
+        rows = self.head_count + np.arange(NECK_ROWS * ring).reshape(NECK_ROWS, ring)
+        neck_index = np.concatenate([self._edge[None], rows])
         neck_triangles = neck_index.reshape(-1)[grid_triangles(NECK_ROWS + 1, ring, closed=True)]
         torso_start = self.head_count + NECK_ROWS * ring
         hair_start = torso_start + len(self.torso.vertices)
@@ -212,9 +213,10 @@ class Person:
         jaw = min(float(expression[index("jawOpen")]) / 0.6, 1.0) * (1 - blink)
         upper, lower = self._lip_pair
         rest = np.linalg.norm(self.neutral[lower] - self.neutral[upper])
+        opening = float(np.linalg.norm(shape[lower] - shape[upper]) - rest)
         return Posed(
             vertices @ turn.T + camera[:3, 3], normals @ turn.T, self.hair.tangents @ (turn @ head[:3, :3]).T,
-            np.array([1 - blink - jaw, blink, jaw]), max(float(np.linalg.norm(shape[lower] - shape[upper]) - rest), 0.0),
+            np.array([1 - blink - jaw, blink, jaw]), max(opening, 0.0),
         )
 
 

@@ -120,9 +120,9 @@ class Renderer:
         both = torch.cat([to_srgb(picture.clamp(min=0)), cover], 1).view(height, width, 6).permute(2, 0, 1)[None]
         both = avg_pool2d(both, SUPERSAMPLING)[0].permute(1, 2, 0)
         image = (both[..., :3].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
-        masks = (both[..., 3:] * 255).round().to(torch.int64)
-        masks[..., 2] = 255 - masks[..., 0] - masks[..., 1]
-        return image, masks.clamp(min=0).to(torch.uint8).numpy()
+        edges = (both[..., 3:5].cumsum(-1) * 255).round().to(torch.uint8)  # rounded sums, so that the three make 255
+        masks = torch.stack([edges[..., 0], edges[..., 1] - edges[..., 0], 255 - edges[..., 1]], -1)
+        return image, masks.numpy()
 
     def _light_vertices(self, normals: Tensor, mix: np.ndarray, head_turn, body_turn) -> tuple[Tensor, Tensor]:
         """Irradiance / pi [N,3] with shadows, and its ratio to the unshadowed one [N,3], at every vertex."""
@@ -168,7 +168,8 @@ class Renderer:
         everywhere = self._irradiance[0] * 0.282  # mean over all normals
         lifted = shadow ** (1 - bleed) * (open_air * (1 - bleed) + bleed * everywhere).clamp(min=0.02)
         fresnel = 0.04 + 0.5 * (1 + (normal * view).sum(1, keepdim=True)).clamp(0, 1) ** 5
-        shine = self._highlight(normal, view, 14, slice(0, 2)) + 0.6 * self._highlight(normal, view, 45, slice(0, 1)) * lip
+        moist = 0.6 * self._highlight(normal, view, 45, slice(0, 1)) * lip
+        shine = self._highlight(normal, view, 14, slice(0, 2)) + moist
         rim = self._highlight(normal, view, 8, slice(2, 4)) * 0.25
         return albedo * (0.35 * diffuse + 0.65 * lifted) + (shine * gloss * fresnel * 4 + rim * fresnel) * shadow
 
@@ -200,7 +201,8 @@ class Renderer:
         canonical = mix(self._canonical, corners, w)
         normal = normalize(mix(scene.normals, corners, w), dim=1)
         view = normalize(mix(scene.vertices, corners, w), dim=1)
-        normal = normal * -torch.sign((normal * view).sum(1, keepdim=True))  # teeth are open strips: light the side we see
+        # Teeth are open strips: light the side that is seen.
+        normal = normal * -torch.sign((normal * view).sum(1, keepdim=True))
         depth = (canonical[:, 2:] - self._mouth[2] - 0.010).clamp(min=0)
         entry = min(scene.mouth_opening / 0.008, 1.0)
         reach = (0.16 + 0.84 * entry) * torch.exp(-depth / (0.006 + 0.018 * entry))

@@ -58,7 +58,7 @@ def demo_speech(name: str) -> Speech:
 
 
 def fitted(speech: Speech, seconds: float) -> Speech:
-    """`speech` made exactly `seconds` long: repeated where it is too short, hushed from the last pause where too long."""
+    """`speech` made exactly `seconds` long: repeated where too short, hushed from the last pause where too long."""
     audio, phones, text = speech.audio, list(speech.phones), speech.text
     period = speech.seconds
     while len(audio) < seconds * SAMPLE_RATE:

@@ -52,7 +52,8 @@ def test_fitted_speech_has_the_asked_length_and_ends_in_silence(seconds):
 
 
 def test_mouth_shapes_follow_phones():
-    phones = [("", 0, 0.5), ("ɑ", 0.5, 0.7), ("m", 0.7, 0.8), ("ɑ", 0.8, 1.0), ("u", 1.0, 1.3), ("i", 1.3, 1.5), ("", 1.5, 2.5)]
+    symbols, ends = ["", "ɑ", "m", "ɑ", "u", "i", ""], [0, 0.5, 0.7, 0.8, 1.0, 1.3, 1.5, 2.5]
+    phones = list(zip(symbols, ends[:-1], ends[1:]))
     times = np.arange(0, 2.5, 0.01)
     curves = mouth_curves(phones, times)
     assert curves.shape == (250, 52) and curves.min() >= 0 and curves.max() <= 1
@@ -95,7 +96,7 @@ def test_movement_stays_within_a_natural_range_and_is_smooth():
 
 def test_drift_does_not_depend_on_the_frame_rate():
     slow, fast = (drift(np.random.default_rng(5), np.arange(0, 4, step), 2.0) for step in (0.04, 0.02))
-    assert np.allclose(slow, fast[::2][: len(slow)], atol=1e-6) or len(slow) * 2 != len(fast)
+    assert np.allclose(slow, fast[::2], atol=1e-6) and slow.std() > 0.3
 
 
 def test_clip_is_complete(clip):
@@ -144,8 +145,8 @@ def test_finished_clip_is_kept_and_another_seed_differs(clip, tmp_path):
     assert ratio == pytest.approx(4.0 / 2.7)
 
 
-@pytest.mark.parametrize("options, name", [({"seconds": 0.0}, "seconds"), ({"size": 8}, "size"), ({"focal": 0.1}, "focal")])
-def test_bad_options_are_named(options, name, tmp_path):
+@pytest.mark.parametrize("name, value", [("seconds", 0.0), ("size", 8), ("focal", 0.1)])
+def test_bad_options_are_named(name, value, tmp_path):
     with pytest.raises(ValueError, match=name):
-        make_synthetic(tmp_path, **options)
+        make_synthetic(tmp_path, **{name: value})
     assert not list(tmp_path.iterdir())
