@@ -9,7 +9,8 @@ from ..types import SpeechFeatures
 from .inputs import reference_level
 
 _SPEECH_FPS = 50
-_DYNAMIC_RANGE_DB = 40.0  # below the loud parts, nothing counts as speech
+_DYNAMIC_RANGE_DB = 30.0  # so far below the loud parts sound without voice is room, breath or tail, not speech
+_VOICED_RANGE_DB = 40.0  # the same for sound with voice
 _VOICED_SHARE = 0.1  # of a recording's sound, from which on sounds without voice are breaths, clicks and noise
 _ABOVE_NOISE_DB = 6.0
 _NEAREST_DB = 12.0  # the threshold never comes nearer to the loud parts: speech in noise is kept
@@ -42,7 +43,7 @@ def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndar
     loud = reference_level(features.energy)
     floor = float(np.percentile(features.energy, 5))
     threshold = max(np.clip(floor + _ABOVE_NOISE_DB, loud - _DYNAMIC_RANGE_DB, loud - _NEAREST_DB), _SILENCE_DB)
-    voiced = (features.voicing > 0.6) & (features.energy > max(loud - _DYNAMIC_RANGE_DB, _SILENCE_DB))
+    voiced = (features.voicing > 0.6) & (features.energy > max(loud - _VOICED_RANGE_DB, _SILENCE_DB))
     active = _close_gaps((features.energy > threshold) | voiced, int(_SHORTEST_PAUSE * _SPEECH_FPS))
     if voiced.sum() > _VOICED_SHARE * active.sum():
         active = _keep_runs(active, lambda begin, end: voiced[begin:end].any())
