@@ -201,8 +201,9 @@ class Renderer:
         canonical = mix(self._canonical, corners, w)
         normal = normalize(mix(scene.normals, corners, w), dim=1)
         view = normalize(mix(scene.vertices, corners, w), dim=1)
-        # Teeth are open strips: light the side that is seen.
-        normal = normal * -torch.sign((normal * view).sum(1, keepdim=True))
+        # Teeth and tongue scatter light inside themselves: soft, mostly from the front.
+        normal = normalize(0.35 * normal * -torch.sign((normal * view).sum(1, keepdim=True))
+                           + torch.tensor([0.0, -0.35, -0.85]), dim=1)
         depth = (canonical[:, 2:] - self._mouth[2] - 0.010).clamp(min=0)
         entry = min(scene.mouth_opening / 0.008, 1.0)
         reach = (0.16 + 0.84 * entry) * torch.exp(-depth / (0.006 + 0.018 * entry))
@@ -210,21 +211,23 @@ class Renderer:
         # Teeth of about 8 mm in front, narrower to the sides, parted by fine dark lines.
         arc = torch.atan2(canonical[:, :1], -(canonical[:, 2:] + 0.05)) * 38  # mm along the dental arch
         gap = torch.exp(-(((torch.remainder(arc + 4, 8) - 4).abs() - 4) / 0.55) ** 2)
-        enamel = enamel * (1 - 0.30 * gap)
+        lower = (canonical[:, 1:2] > self._mouth[1]).float()
+        enamel = enamel * (1 - 0.25 * gap) * (1 - 0.18 * lower)
+        corner = 1 - 0.75 * _step(canonical[:, :1].abs(), 0.011, 0.021)  # the cheeks shade the corners of the mouth
         flesh = torch.from_numpy(linear(150, 62, 60)).expand_as(canonical)
         tongue = torch.from_numpy(linear(196, 104, 100)).expand_as(canonical)
         kind = material[:, None]
         albedo = torch.where(kind == TEETH, enamel, torch.where(kind == TONGUE, tongue, flesh))
         lit = (light.harmonics(normal) @ self._irradiance).clamp(min=0.25)
-        wet = self._highlight(normal, view, 40, slice(0, 1)) * 0.05
-        return (albedo * lit + wet) * reach * torch.where(kind == MOUTH, 0.3, torch.where(kind == TONGUE, 0.5, 1.0))
+        wet = self._highlight(normal, view, 40, slice(0, 1)) * 0.03
+        return (albedo * lit + wet) * reach * corner * torch.where(kind == MOUTH, 0.3, torch.where(kind == TONGUE, 0.5, 1.0))
 
     def _shade_lashes(self, scene: "_Scene", corners: Tensor, w: Tensor, material: Tensor) -> Tensor:
         return torch.from_numpy(linear(72, 52, 46)).expand(len(corners), 3) * mix(scene.lit, corners, w).clamp(min=0.2)
 
     def _shade_hair(self, scene: "_Scene", corners: Tensor, w: Tensor, material: Tensor) -> Tensor:
         strand = mix(self._canonical, corners, w)
-        lit = mix(scene.lit, corners, w) + 0.06  # light scattered from lock to lock
+        lit = mix(scene.lit, corners, w) + 0.08  # light scattered from lock to lock
         tangent = normalize(mix(scene.tangents, corners - self.person.parts["hair"].start, w), dim=1)
         view = normalize(mix(scene.vertices, corners, w), dim=1)
         lock, across, along = strand[:, :1], strand[:, 1:2], strand[:, 2:]
