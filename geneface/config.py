@@ -63,7 +63,7 @@ class MotionConfig:
     """Talking clips to motion model, and motion model to motion."""
 
     # train-motion
-    steps: int = 12000
+    steps: int = 1200  # more overfits a corpus of half an hour: other voices suffer first
     batch: int = 24  # clips per step
     learning_rate: float = 1e-3  # peak; warmed up over 200 steps, cosine to 2 % of it
     kl_weight: float = 0.02  # of the latent's single-sample KL divergence per frame and channel, annealed
@@ -71,7 +71,7 @@ class MotionConfig:
     velocity_weight: float = 3.0  # of the squared error of frame differences
     held_out_every: int = 10  # one clip of so many is never trained on
     renderings: int = 4  # versions of the corpus' audio: as recorded, joined, and altered
-    checkpoint_minutes: float = 5.0  # between checkpoints
+    checkpoint_minutes: float = 2.0  # between checkpoints
     # speak
     model: str = ""  # motion model file; empty: the one shipped with the package
     temperature: float = 0.0  # standard deviation of the prior's noise; 0: the most likely motion

@@ -30,8 +30,9 @@ DRIVEN = tuple(name for name in ARKIT_NAMES if not name.startswith(_UNDRIVEN))
 
 _WARM_UP = 200  # steps, at most a tenth of all
 _QUIET = -1.25  # relative energy (20 dB units) below which a frame is heard as quiet
-_CONTENT_NOISE = 0.15  # standard deviations of the corpus
-_CONTENT_DROPOUT = 0.1  # share of channels, whole clips at a time
+_CONTENT_NOISE = 0.4  # standard deviations of the corpus
+_CONTENT_DROPOUT = 0.3  # share of channels, whole clips at a time
+_MASKED_SPANS = (2, 4, 16)  # of content a clip: how many, shortest, longest [feature frames, 20 ms]
 _MELODY_DROPOUT = 0.2  # share of clips that are heard without F0, energy and voicing
 
 
@@ -111,6 +112,10 @@ def collate(clips: list, model: MotionGenerator, driven: list[int], noise: torch
         if noise is not None:
             keep = (torch.rand(heard.shape[1], generator=noise) >= _CONTENT_DROPOUT).float() / (1 - _CONTENT_DROPOUT)
             heard = heard * keep + _CONTENT_NOISE * torch.randn(heard.shape, generator=noise)
+            count, shortest, longest = _MASKED_SPANS
+            for _ in range(count):
+                first = int(torch.randint(len(heard), (), generator=noise))
+                heard[first:first + int(torch.randint(shortest, longest, (), generator=noise))] = 0
             if torch.rand((), generator=noise) < _MELODY_DROPOUT:
                 tune = torch.zeros_like(tune)
         content[i, :2 * length], melody[i, :2 * length] = heard, tune
@@ -228,7 +233,7 @@ def train_motion(corpus: str | Path, out: str | Path, config: MotionConfig = Mot
     average = MotionGenerator(model.spec)
     average.load_state_dict(model.state_dict())
     loss = MouthLoss(measures, driven, model.weight_std, config.velocity_weight)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
     sampler = _Sampler(data, model, driven, config)
     run = out.with_name(out.stem + ".run")
     run.mkdir(parents=True, exist_ok=True)

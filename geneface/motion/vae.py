@@ -46,7 +46,7 @@ class GeneratorSpec:
     melody: int = 3
     hidden: int = 128
     latent: int = 16
-    dropout: float = 0.1
+    dropout: float = 0.25
 
 
 class MotionGenerator(nn.Module):
