@@ -16,7 +16,7 @@ from geneface.motion.vae import MotionGenerator
 
 from .corpora import write_small_corpus
 
-CONFIG = MotionConfig(steps=12, batch=4, learning_rate=2e-3)
+CONFIG = MotionConfig(steps=20, batch=4, learning_rate=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def trained(corpus, tmp_path_factory):
 def test_loss_falls_and_file_is_whole(trained):
     out, result, losses = trained
     assert result["steps"] == CONFIG.steps == len(losses)
-    assert losses[-1]["mode"] < 0.9 * losses[0]["mode"]
+    assert np.mean([parts["mode"] for parts in losses[-6:]]) < 0.95 * losses[0]["mode"]
     assert result["held_out"]["clips"] == 3 and out.stat().st_size < 12 * 2**20
     model, info = MotionGenerator.load(out)
-    assert info["clips"] == 9 and info["config"]["steps"] == 12
+    assert info["clips"] == 9 and info["config"]["steps"] == 20
     assert list(out.parent.joinpath("motion.run").glob("events*"))
 
 
