@@ -26,7 +26,7 @@ from .truth import SyntheticTruth
 from .visemes import mouth_curves
 
 FPS = 25.0
-_VERSION = 2  # raised when the same options give another picture
+_VERSION = 3  # raised when the same options give another picture
 QUALITY = 12
 DISTANCE = 1.25  # camera to head origin [m]
 CAMERA_BELOW = 0.052  # the camera looks at this height below the head's origin [m]

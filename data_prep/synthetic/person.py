@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geneface.face.arkit import index
-from geneface.face.landmarks import BROW_LEFT, BROW_RIGHT
+from geneface.face.landmarks import BROW_LEFT, BROW_RIGHT, JAW_OVAL
 
 from .body import NECK_ROWS, Torso, grid_triangles, loft, loft_targets, make_torso, neck_edge
 from .hair import Hair, make_hair, unit
@@ -17,6 +17,8 @@ SKIN, NECK, EYE, TEETH, TONGUE, MOUTH, LASH, CLOTH, HAIR = range(9)
 HEAD_MATERIALS = (SKIN, EYE, TEETH, TONGUE, MOUTH, LASH, HAIR)
 # Inside the mouth the person differs from the basis: upper teeth that speech shows, a tongue that lies behind them [m].
 _UPPER_TEETH = np.array([0.0, 0.0045, 0.0])
+_BELOW_JAW = 0.004  # skin this far below the jaw's outline is neck [m]
+_JAW_ANGLE = 0.062  # height of the jaw's angles on the mean head [m]
 _TONGUE = np.array([0.0, 0.0055, 0.0040])
 # Occlusion is made for these expressions and mixed by their weights: lids and lips uncover skin.
 _POSES = ({}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}, {"jawOpen": 0.6})
@@ -59,6 +61,7 @@ class Person:
         identity: [K] coefficients.
         triangles: [M,3] of everything; vertex order is head, neck rows, sweater, hair.
         material: [M] of each triangle.
+        skin_triangles: [S,3] those of the head's outer skin.
         canonical: [N,3] position on the mean identity (head, neck), cloth coordinates (sweater), strand (hair).
         eye_centres: [2,3] left and right, on the mean identity.
         brows: [2,2,5,3] left and right, upper and lower edge, points from the nose outwards, on the mean identity.
@@ -95,11 +98,13 @@ class Person:
         hair_start = torso_start + len(self.torso.vertices)
         self.parts = {"neck": slice(self.head_count, torso_start), "torso": slice(torso_start, hair_start),
                       "hair": slice(hair_start, hair_start + len(self.hair.vertices))}
-        pieces = [(head_triangles, self._head_materials(head_triangles, regions)), (neck_triangles, NECK),
+        pieces = [(head_triangles, self._head_materials(head_triangles, regions, rest)), (neck_triangles, NECK),
                   (self.torso.triangles + torso_start, CLOTH), (self.hair.triangles + hair_start, HAIR)]
         self.triangles = np.concatenate([t for t, _ in pieces])
         self.material = np.concatenate([np.broadcast_to(m, len(t)) for t, m in pieces]).astype(np.int64)
         self._orient(len(head_triangles), mean_neck)
+        on_head = self.material[: len(head_triangles)]
+        self.skin_triangles = head_triangles[(on_head == SKIN) | (on_head == NECK)]
         self.canonical = np.concatenate([
             basis.mean, mean_neck.reshape(-1, 3), self.torso.cloth, self.hair.strand]).astype(np.float32)
         self.lip = np.zeros(len(self.canonical), np.float32)
@@ -117,13 +122,18 @@ class Person:
     def _faces(triangles: np.ndarray, regions, name: str) -> np.ndarray:
         return triangles[np.isin(triangles, regions[name]).all(1)]
 
-    @staticmethod
-    def _head_materials(triangles: np.ndarray, regions) -> np.ndarray:
+    def _head_materials(self, triangles: np.ndarray, regions, landmarks: np.ndarray) -> np.ndarray:
+        """[M] materials; skin below the jaw's outline (of landmarks [478,3] on the mean identity) is neck."""
         material = np.full(len(triangles), SKIN)
         for name, value in (("mouth_cavity", MOUTH), ("tongue", TONGUE), ("teeth", TEETH), ("eyeball_left", EYE),
                             ("eyeball_right", EYE), ("eyelashes", LASH)):
             material[np.isin(triangles, regions[name]).all(1)] = value
-        material[np.isin(triangles, regions["neck"]).all(1) & (material == SKIN)] = NECK
+        jaw = landmarks[JAW_OVAL]
+        middle = self.basis.mean[triangles].mean(1)
+        outline = np.interp(np.arctan2(middle[:, 0], -middle[:, 2]), np.arctan2(jaw[:, 0], -jaw[:, 2]), jaw[:, 1])
+        outline = np.maximum(outline, _JAW_ANGLE)  # behind the jaw's angle the oval runs up to the ear
+        below = (middle[:, 1] > outline + _BELOW_JAW) | np.isin(triangles, regions["neck"]).all(1)
+        material[below & (material == SKIN)] = NECK
         return material
 
     def _visible(self, triangles: np.ndarray, regions) -> np.ndarray:

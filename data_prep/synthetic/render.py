@@ -60,8 +60,8 @@ class Renderer:
         mean = np.asarray(person.basis.mean)
         lips = mean[person.basis.regions["lips"]]
         self._mouth = torch.tensor([0, lips[:, 1].mean(), lips[:, 2].min()], dtype=torch.float32)
-        self._skin = paint_skin(mean, person.triangles[person.material == SKIN], person.eye_centres,
-                                person.brows, self._mouth.numpy(), on_scalp, seed)
+        self._skin = paint_skin(mean, person.skin_triangles, person.eye_centres, person.brows,
+                                self._mouth.numpy(), on_scalp, seed)
         self._background = torch.from_numpy(paint_background(self.size[1], self.size[0], seed))
         self._triangles = torch.from_numpy(person.triangles.astype(np.int32))
         self._corners = torch.from_numpy(person.triangles.astype(np.int64))
