@@ -9,7 +9,7 @@ from ..types import SpeechFeatures
 from .inputs import reference_level
 
 _SPEECH_FPS = 50
-_DYNAMIC_RANGE_DB = 30.0  # so far below the loud parts sound without voice is room, breath or tail, not speech
+_DYNAMIC_RANGE_DB = 35.0  # so far below the loud parts, sound without voice is room, tail or faint breath
 _VOICED_RANGE_DB = 40.0  # the same for sound with voice
 _VOICED_SHARE = 0.1  # of a recording's sound, from which on sounds without voice are breaths, clicks and noise
 _ABOVE_NOISE_DB = 6.0
