@@ -16,7 +16,7 @@ _ABOVE_NOISE_DB = 6.0
 _NEAREST_DB = 12.0  # the threshold never comes nearer to the loud parts: speech in noise is kept
 _SILENCE_DB = -60.0  # full scale; below is silence, whatever the rest of the recording
 _SHORTEST_PAUSE = 0.25  # [s] shorter gaps are plosives and breaths between words: left to the generator
-_LEAD, _TRAIL = 0.12, 0.20  # [s] lips part before the sound and settle after it
+_LEAD, _TRAIL = 0.08, 0.12  # [s] lips part before the sound and settle after it
 _RAMP = 0.12  # [s]
 
 # Eyelid closure at 25 fps: about 80 ms down, 120 ms shut or nearly, 160-200 ms up (Trutoiu et al. 2011: fast down,
