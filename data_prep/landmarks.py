@@ -69,6 +69,6 @@ def detect_landmarks(
             faces.append(found.faces)
     count = np.array(faces, np.int32)
     return Detections(
-        np.array(landmarks, np.float32).reshape(-1, LANDMARKS, 2), np.array(scores, np.float32).reshape(-1, EXPRESSIONS),
-        count > 0, count,
+        np.array(landmarks, np.float32).reshape(-1, LANDMARKS, 2),
+        np.array(scores, np.float32).reshape(-1, EXPRESSIONS), count > 0, count,
     )

@@ -350,7 +350,9 @@ def _refit_expression(
 def _smooth_expression(expression: np.ndarray, valid: np.ndarray, fps: float, config: TrackConfig) -> np.ndarray:
     trust = np.where(valid, 1.0, 1e-3)
     result = expression.copy()
-    groups = [(config.mouth_cutoff, arkit.MOUTH), (config.eyelid_cutoff, arkit.EYELIDS), (config.gaze_cutoff, arkit.GAZE)]
+    groups = [
+        (config.mouth_cutoff, arkit.MOUTH), (config.eyelid_cutoff, arkit.EYELIDS), (config.gaze_cutoff, arkit.GAZE),
+    ]
     rest = set(range(expression.shape[1])).difference(*(members for _, members in groups))
     for cutoff, members in (*groups, (config.other_cutoff, rest)):
         columns = list(members)

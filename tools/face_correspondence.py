@@ -217,7 +217,9 @@ def mirror_pairs(observations: list[dict]) -> np.ndarray:
     return pairs
 
 
-def closest_on_surface(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def closest_on_surface(
+    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Closest point of the mesh to each point [N,3]: vertex indices [N,3] and weights [N,3]."""
     from scipy.spatial import cKDTree
 

@@ -162,9 +162,9 @@ class AnnyBasis(LinearBasis):
         except (SafetensorError, ValueError, OSError) as error:
             raise UserError(f"{path}: not a readable face basis ({error}); reinstall geneface") from error
         if header.get("type") != "geneface.FaceBasis" or header.get("schema_version") != _SCHEMA_VERSION:
-            raise UserError(f"{path}: not a face basis of schema {_SCHEMA_VERSION}; make it with tools/make_face_basis.py")
+            raise UserError(f"{path}: no face basis of schema {_SCHEMA_VERSION}; run tools/make_face_basis.py")
         if tuple(header.get("expressions", ())) != ARKIT_NAMES:
-            raise UserError(f"{path}: its expressions are not ARKit's 52 in order; make it with tools/make_face_basis.py")
+            raise UserError(f"{path}: expressions are not ARKit's 52 in order; make it with tools/make_face_basis.py")
         prefix = "region."
         try:
             return cls(
@@ -199,7 +199,8 @@ def _combine(parts, identity, expression):
             for part in (np.array(mean), np.array(identity_part), np.array(expression_part))
         )
     result = mean
-    for name, coefficients, part in (("identity", identity, identity_part), ("expression", expression, expression_part)):
+    terms = (("identity", identity, identity_part), ("expression", expression, expression_part))
+    for name, coefficients, part in terms:
         if coefficients is None:
             continue
         if not hasattr(coefficients, "shape"):

@@ -26,7 +26,8 @@ class Clip:
         rng = np.random.default_rng(seed)
 
         def wander(spread, hertz, columns):
-            smooth = gaussian_filter1d(rng.normal(size=(frames + 80, columns)), FPS / (2 * np.pi * hertz), axis=0)[40:-40]
+            noise = rng.normal(size=(frames + 80, columns))
+            smooth = gaussian_filter1d(noise, FPS / (2 * np.pi * hertz), axis=0)[40:-40]
             return spread * smooth / smooth.std(0)
 
         self.width, self.height = size
@@ -77,7 +78,9 @@ def correlation(a, b) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-@pytest.mark.parametrize("seed,focal,yaw,size", [(0, 2.3, 15.0, (256, 256)), (1, 4.0, 30.0, (256, 200)), (2, 1.4, 35.0, (224, 240))])
+@pytest.mark.parametrize("seed,focal,yaw,size", [
+    (0, 2.3, 15.0, (256, 256)), (1, 4.0, 30.0, (256, 200)), (2, 1.4, 35.0, (224, 240)),
+])
 def test_recovers_pose_landmarks_and_expression(seed, focal, yaw, size):
     clip = Clip(seed=seed, focal=focal, yaw=yaw, size=size)
     camera, face, quality = clip.fit()

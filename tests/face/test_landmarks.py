@@ -29,8 +29,8 @@ def test_sides_are_the_persons():
     for right, left in ((lm.EYE_RIGHT_UPPER, lm.EYE_LEFT_UPPER), (lm.EYE_RIGHT_LOWER, lm.EYE_LEFT_LOWER)):
         assert np.array_equal(mirror[right], left)
     sixty_eight = points[lm.MEDIAPIPE_TO_68]
-    swap = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37,
-            36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+    swap = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38,
+            37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
     assert np.allclose(sixty_eight[swap], sixty_eight * [-1, 1, 1], atol=6e-4)
 
 
@@ -57,7 +57,8 @@ def face_track(frames: int) -> FaceTrack:
         landmarks=np.zeros((frames, 478, 2), np.float32), valid=np.ones(frames, bool),
         identity=np.zeros(load_basis().components, np.float32),
         expression=rng.uniform(0, 1, (frames, 52)).astype(np.float32),
-        eye_open=np.tile(np.float32([0.2, 0.6]), (frames, 1)), gaze=rng.normal(size=(frames, 2)).astype(np.float32), fps=25.0,
+        eye_open=np.tile(np.float32([0.2, 0.6]), (frames, 1)),
+        gaze=rng.normal(size=(frames, 2)).astype(np.float32), fps=25.0,
     )
 
 
