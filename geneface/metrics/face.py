@@ -11,7 +11,9 @@ from ..types import LANDMARKS
 
 # Points that move with the skull rather than with speech: bridge of the nose, corners of the eyes, top of
 # the forehead.
-STEADY = np.concatenate([sets.NOSE[:4], sets.EYE_RIGHT_UPPER[[0, -1]], sets.EYE_LEFT_UPPER[[0, -1]], sets.FACE_OVAL[:1]])
+STEADY = np.concatenate(
+    [sets.NOSE[:4], sets.EYE_RIGHT_UPPER[[0, -1]], sets.EYE_LEFT_UPPER[[0, -1]], sets.FACE_OVAL[:1]]
+)
 
 MISSING = np.full((LANDMARKS, 2), np.nan, np.float32)
 """Stands for a face that was not found."""

@@ -84,7 +84,10 @@ def face_chip(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     if shrink > 1:
         picture = picture.reduce(shrink)
         matrix = matrix / shrink
-    return np.asarray(picture.transform((CHIP, CHIP), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR))
+    chip = picture.transform(
+        (CHIP, CHIP), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR
+    )
+    return np.asarray(chip)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

@@ -50,7 +50,8 @@ def write_report(
     )
     figures = report.section("Figures")
     figures.table(
-        ["", *names, "what it says"], [(key, *(result[name][key] for name in names), text) for key, text in MEANING.items()]
+        ["", *names, "what it says"],
+        [(key, *(result[name][key] for name in names), text) for key, text in MEANING.items()],
     )
     figures.text(
         "tracked: rendered from the motion seen on these frames, which judges the renderer alone. predicted: from the "

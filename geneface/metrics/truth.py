@@ -52,7 +52,8 @@ def tracking_error(person: PreparedPerson, truth: Truth, basis: FaceBasis | None
     camera, face = person.camera, person.face
     start = int(person.manifest["source"]["start_frame"])
     frames = slice(start, start + len(face))
-    require(frames.stop <= len(truth.camera), f"truth: has {len(truth.camera)} frames, frame {frames.stop - 1} is needed")
+    known = len(truth.camera)
+    require(frames.stop <= known, f"truth: has {known} frames, frame {frames.stop - 1} is needed")
     crop = person.manifest["crop"]
     zoom = max(person.size) / crop["side"]
     expected = (truth.landmarks[frames] - [crop["x"], crop["y"]]) * zoom

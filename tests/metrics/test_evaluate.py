@@ -1,4 +1,4 @@
-"""Evaluation with a renderer and a detector whose answers are known: what is compared with what, and how it is reported."""
+"""Evaluation with a renderer and a detector whose answers are known: what is compared, and how it is reported."""
 import json
 
 import numpy as np
@@ -80,7 +80,8 @@ def scene(tmp_path, monkeypatch):
     mask[10:44, 16:48] = [255, 0, 0]
     mask[44:] = [0, 255, 0]
     for index in range(FRAMES):
-        Image.fromarray(picture(index, opening(index))).save(folder / "frames" / f"{index:06d}.jpg", quality=100, subsampling=0)
+        file = folder / "frames" / f"{index:06d}.jpg"
+        Image.fromarray(picture(index, opening(index))).save(file, quality=100, subsampling=0)
         Image.fromarray(mask).save(folder / "masks" / f"{index:06d}.png")
     poses = np.tile(np.eye(4, dtype=np.float32), (FRAMES, 1, 1))
     poses[:, 0, 3] = np.arange(FRAMES) / 1000
@@ -91,8 +92,9 @@ def scene(tmp_path, monkeypatch):
     FaceTrack(zeros((FRAMES, 478, 2), np.float32), np.ones(FRAMES, bool), zeros(3, np.float32),
               zeros((FRAMES, 52), np.float32), np.ones((FRAMES, 2), np.float32), zeros((FRAMES, 2), np.float32),
               25.0).save(folder / "face.npz")
-    SpeechFeatures(np.arange(2 * FRAMES, dtype=np.float32)[:, None] * np.ones(4, np.float32), zeros(2 * FRAMES, np.float32),
-                   zeros(2 * FRAMES, np.float32), zeros(2 * FRAMES, np.float32), 50.0).save(folder / "speech.npz")
+    count = np.arange(2 * FRAMES, dtype=np.float32)  # each feature frame tells its number
+    silent = zeros(2 * FRAMES, np.float32)
+    SpeechFeatures(count[:, None] * np.ones(4, np.float32), silent, silent, silent, 50.0).save(folder / "speech.npz")
     (folder / "manifest.json").write_text(json.dumps({
         "schema_version": 1, "finished": True, "frames": FRAMES, "fps": 25.0, "width": SIZE, "height": SIZE,
         "train_frames": TRAIN, "source": {"name": "gone.mp4", "sha256": "0" * 64},

@@ -54,7 +54,9 @@ def test_jitter_skips_missing_frames():
     assert jitter_px(landmarks[:2]) is None
 
 
-@pytest.mark.parametrize("width, height, lips, side", [(512, 512, 70, 140), (330, 512, 70, 140), (60, 400, 70, 60), (512, 340, 12, 64)])
+@pytest.mark.parametrize(
+    "width, height, lips, side", [(512, 512, 70, 140), (330, 512, 70, 140), (60, 400, 70, 60), (512, 340, 12, 64)]
+)
 def test_mouth_box_is_square_and_lies_in_the_picture(width, height, lips, side):
     landmarks = np.zeros((478, 2))
     landmarks[sets.LIPS] = [300, 310]

@@ -58,7 +58,8 @@ def clip():
     camera = CameraTrack(intrinsics, head, 640, 480, 25.0)
     expression = np.zeros((40, 52), np.float32)
     expression[:, JAW] = rng.uniform(0, 0.6, 40)
-    expression[:, ARKIT_NAMES.index("eyeBlinkLeft")] = expression[:, ARKIT_NAMES.index("eyeBlinkRight")] = rng.uniform(0, 1, 40)
+    blinks = [ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight")]
+    expression[:, blinks] = rng.uniform(0, 1, (40, 1))
     identity = rng.normal(scale=0.4, size=len(basis.identity)).astype(np.float32)
     points = basis.landmarks478(identity, expression)
     image = (points @ head[:, :3, :3].transpose(0, 2, 1) + head[:, None, :3, 3]) @ intrinsics.T
@@ -104,12 +105,13 @@ def test_errors_have_their_size(clip):
     assert error["faces_missing"] == 4 and error["landmark_px"] == pytest.approx(0, abs=1e-3)
     still = face.expression.copy()
     still[:, JAW] = 0.2
-    assert tracking_error(person_of(camera, replace(face, expression=still)), truth)["jaw_open_correlation"] is None
+    error = tracking_error(person_of(camera, replace(face, expression=still)), truth)
+    assert error["jaw_open_correlation"] is None
 
 
 def test_truth_must_cover_the_person(clip):
     truth, camera, face = clip
-    short = SimpleNamespace(camera=CameraTrack(truth.camera.intrinsics, truth.camera.head_to_camera[:20], 640, 480, 25.0),
-                            landmarks=truth.landmarks[:20], expression=truth.expression[:20])
+    camera20 = CameraTrack(truth.camera.intrinsics, truth.camera.head_to_camera[:20], 640, 480, 25.0)
+    short = SimpleNamespace(camera=camera20, landmarks=truth.landmarks[:20], expression=truth.expression[:20])
     with pytest.raises(ValueError, match="truth"):
         tracking_error(person_of(camera, face), short)
