@@ -189,3 +189,17 @@ def test_rooms_that_are_verbs(monkeypatch):
     assert geneface.prepare is pipeline.prepare
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         geneface.nothing
+
+
+def test_diagnostics_of_native_libraries_are_kept_away():
+    program = """
+import os, sys
+from geneface.cli.quiet import quiet_native_libraries
+with quiet_native_libraries():
+    os.write(2, b"I0000 00:00:1795240503.618578   18706 task_runner.cc:85] noise\\nreal trouble\\n")
+    print("from Python", file=sys.stderr)
+os.write(2, b"I0000 00:00:1.5 after\\n")
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True).stderr
+    assert "noise" not in shown
+    assert sorted(shown.splitlines()) == ["I0000 00:00:1.5 after", "from Python", "real trouble"]

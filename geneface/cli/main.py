@@ -17,6 +17,7 @@ import typer
 from ..errors import UserError
 from ..progress import say
 from . import motion, portrait, system
+from .quiet import quiet_native_libraries
 
 USAGE, DEFECT, STOPPED = 2, 1, 130
 
@@ -60,10 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those after the program's name; by default the process's own.
     """
-    # The native libraries under mediapipe write diagnostics that mean nothing to the person at the terminal.
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    raise SystemExit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    with quiet_native_libraries():
+        status = run(sys.argv[1:] if arguments is None else list(arguments))
+    raise SystemExit(status)
 
 
 def run(arguments: list[str]) -> int:
