@@ -250,7 +250,7 @@ class _Preparation:
             consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
                        "granted": bool(self.consent)}
         content.update(
-            source={"name": self.video.name, "sha256": source, "seconds": self.info.duration, "fps": self.info.fps,
+            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": source, "seconds": self.info.duration, "fps": self.info.fps,
                     "width": seen.width, "height": seen.height, "start_frame": take.start, "stop_frame": take.stop},
             width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
             train_frames=count * (config.held_out - 1) // config.held_out, crop=vars(crop), cuts=list(take.cuts),

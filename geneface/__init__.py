@@ -12,14 +12,19 @@ The functions are those of `geneface.pipeline`. Nothing heavy is imported until 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import Any
 
+# torch's OpenMP threads would spin between operations and keep our kernels' threads from the cores:
+# a fit step on two cores took 750 ms so, and 68 ms with threads that sleep. Read when torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _VERBS = ("prepare", "fit", "speak", "render", "evaluate", "evaluate_motion", "train_motion", "demo")
 _TYPES = ("Avatar", "CameraTrack", "FaceTrack", "MotionSequence", "PreparedPerson", "SpeechFeatures")
 # Verbs that are also the name of a room of the package (`geneface.fit.losses`).
-_ROOMS = ("fit", "render")
+_ROOMS = ("fit", "render", "demo")
 
 __all__ = [*_VERBS, *_TYPES, "UserError", "__version__"]
 
@@ -35,7 +40,7 @@ class _CallableRoom(ModuleType):
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        # The import system puts every imported submodule here; these two are verbs as well.
+        # The import system puts every imported submodule here; these are verbs as well.
         if name in _ROOMS and type(value) is ModuleType:
             value.__class__ = _CallableRoom
         super().__setattr__(name, value)

@@ -161,7 +161,7 @@ class FaceTrack(_NpzRecord):
         expression: [T,52] ARKit expression weights in [0,1].
         eye_open: [T,2] eyelid opening relative to the person's own open eye (0 closed, 1 open),
             image left eye first.
-        gaze: [T,2] gaze yaw and pitch relative to the head [rad].
+        gaze: [T,2] gaze yaw (to the image's right) and pitch (up) relative to the head [rad].
         fps: frames per second.
     """
 
@@ -224,7 +224,7 @@ class MotionSequence(_NpzRecord):
         landmarks: [T,68,3] canonical landmarks in head space [m], on the basis' mean identity.
         expression: [T,52] ARKit expression weights in [0,1].
         blink: [T] eyelid closure in [0,1].
-        gaze: [T,2] gaze yaw and pitch relative to the head [rad].
+        gaze: [T,2] gaze yaw (to the image's right) and pitch (up) relative to the head [rad].
         fps: frames per second.
         source: where the motion came from, for people ("speech: talk.wav", "tracked: cnn2.mp4").
         head_pose: [T,4,4] head-to-camera transforms [m], or None to take the avatar's own.
@@ -302,6 +302,11 @@ class PreparedPerson:
     @property
     def fps(self) -> float:
         return float(self.manifest["fps"])
+
+    @property
+    def source(self) -> str:
+        """Name of the video that was prepared."""
+        return str(self.manifest.get("source", {}).get("name", self.path.name))
 
     @property
     def size(self) -> tuple[int, int]:

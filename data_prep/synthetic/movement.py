@@ -60,7 +60,7 @@ def _blinks(rng: np.random.Generator, times: np.ndarray, pauses: list[float]) ->
 
 def _gaze(rng: np.random.Generator, times: np.ndarray, head_yaw: np.ndarray, head_pitch: np.ndarray) -> np.ndarray:
     """[T,2] eyes hold the camera against the head's turn, with small jumps aside (saccades)."""
-    yaw, pitch = -0.75 * head_yaw, -0.75 * head_pitch
+    yaw, pitch = -0.75 * head_yaw, 0.75 * head_pitch
     clock = 0.0
     while clock < times[-1]:
         stay = rng.uniform(0.5, 2.2)
@@ -76,14 +76,14 @@ EYE_TURN_SIDE, EYE_TURN_UP = 0.50, 0.40
 
 
 def _look(expression: np.ndarray, gaze: np.ndarray) -> None:
-    """Write gaze into the eyeLook weights (yaw > 0 looks to the image's right, pitch > 0 down)."""
+    """Write gaze into the eyeLook weights (yaw > 0 looks to the image's right, pitch > 0 up)."""
     yaw, pitch = gaze[:, 0] / EYE_TURN_SIDE, gaze[:, 1] / EYE_TURN_UP
     # The person's left eye is on the image's right: looking there is "out" for it and "in" for the right eye.
     for outwards, inwards, value in (("Left", "Right", yaw), ("Right", "Left", -yaw)):
         expression[:, index(f"eyeLookOut{outwards}")] = np.clip(value, 0, 1)
         expression[:, index(f"eyeLookIn{inwards}")] = np.clip(value, 0, 1)
-    expression[:, indices("eyeLookDown*")] = np.clip(pitch, 0, 1)[:, None]
-    expression[:, indices("eyeLookUp*")] = np.clip(-pitch, 0, 1)[:, None]
+    expression[:, indices("eyeLookDown*")] = np.clip(-pitch, 0, 1)[:, None]
+    expression[:, indices("eyeLookUp*")] = np.clip(pitch, 0, 1)[:, None]
 
 
 def make_movement(times: np.ndarray, phones, seed: int, motion: float = 1.0) -> Movement:

@@ -20,7 +20,7 @@ class SyntheticTruth(_NpzRecord):
         expression: [T,52] ARKit weights in [0,1].
         landmarks: [T,478,2] where the face basis' landmarks fall in the image [px].
         identity: [K] coefficients on the face basis.
-        gaze: [T,2] yaw (to the image's right) and pitch (down) of the eyes relative to the head [rad].
+        gaze: [T,2] yaw (to the image's right) and pitch (up) of the eyes relative to the head [rad].
     """
 
     intrinsics: np.ndarray

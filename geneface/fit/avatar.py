@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import platform
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
 from ..progress import say
 from ..types import Avatar, CameraTrack, MotionSequence, PreparedPerson
+from ..version import version
 from .checkpoint import load_checkpoint, save_checkpoint
 from .monitor import Monitor, peak_memory_mb
 from .sampler import FrameStore, RaySampler
-from .setup import build_portrait, focus_boxes, training_frames
+from .setup import build_portrait, focus_boxes, rarity, training_frames
 from .trainer import MAX_ROLLBACKS, NotFinite, Trainer
 
 LOG_EVERY = 50
@@ -84,7 +86,10 @@ def fit(
     frames = training_frames(person)
     store = FrameStore(person, frames, config.cache_mb, threads)
     portrait = build_portrait(person, motion, frames, store, config, face_points)
-    sampler = RaySampler(store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step)
+    sampler = RaySampler(
+        store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step,
+        rarity(motion, frames),
+    )
     trainer = Trainer(
         portrait, sampler, torch.from_numpy(motion.landmarks[frames]).float(),
         torch.from_numpy(person.camera.head_to_camera[frames]).float(),
@@ -121,7 +126,7 @@ def _tracked(person: PreparedPerson) -> tuple[MotionSequence, np.ndarray]:
     from ..face.basis import load_basis
     from ..face.motion import tracked_motion
 
-    motion = tracked_motion(person.face, person.camera, None, f"tracked: {person.manifest.get('source', person.path)}")
+    motion = tracked_motion(person.face, person.camera, None, f"tracked: {person.source}")
     mean = person.face.expression[person.face.valid].mean(0, keepdims=True)
     points = np.asarray(load_basis().landmarks478(person.face.identity, mean))[0]
     return motion, points
@@ -142,8 +147,9 @@ def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> No
             if rollbacks > MAX_ROLLBACKS:
                 raise
             say(f"{error}; back to the last checkpoint, at half the learning rate")
+            scale = trainer.learning_rate_scale / 2
             _load(trainer, checkpoint)
-            trainer.learning_rate_scale *= 0.5
+            trainer.learning_rate_scale = scale
             recent.clear()
             continue
         if trainer.step_count % LOG_EVERY == 0 and recent:
@@ -164,16 +170,13 @@ def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> No
 
 
 def _save(trainer: Trainer, path: Path) -> None:
-    header = {
-        "step": trainer.step_count, "seconds": trainer.seconds, "sampler": trainer.sampler.state(),
-        "config": asdict(trainer.config),
-    }
+    header = {"trainer": trainer.state(), "sampler": trainer.sampler.state(), "config": asdict(trainer.config)}
     save_checkpoint(path, trainer.portrait, trainer.average, trainer.optimisers, header)
 
 
 def _load(trainer: Trainer, path: Path) -> None:
     header = load_checkpoint(path, trainer.portrait, trainer.average, trainer.optimisers)
-    trainer.step_count, trainer.seconds = int(header["step"]), float(header["seconds"])
+    trainer.restore(header["trainer"])
     trainer.sampler.restore(header["sampler"])
 
 
@@ -183,36 +186,37 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
     kept = np.unique(np.linspace(0, len(frames) - 1, min(REFERENCES, len(frames))).astype(int))
     reference = np.array(frames)[kept]
     camera = person.camera
-    train = list(person.train_frames)
+    replayed = longest_stretch(person.manifest.get("jumps", ()), len(person.train_frames))
     return Avatar(
         field=field, tensors=tensors, identity=person.face.identity.astype(np.float32),
         motion_reference=motion.landmarks[reference].astype(np.float32),
         expression_reference=motion.expression[reference].astype(np.float32),
         camera=CameraTrack(
-            intrinsics=camera.intrinsics, head_to_camera=camera.head_to_camera[train], width=camera.width,
+            intrinsics=camera.intrinsics, head_to_camera=camera.head_to_camera[replayed.start : replayed.stop], width=camera.width,
             height=camera.height, fps=camera.fps,
         ),
         background=person.background, consent=_consent(person),
         info={
-            "source": str(person.manifest.get("source", "")), "steps": trainer.step_count,
-            "minutes": round(trainer.seconds / 60, 2), "version": _version(), "config": asdict(trainer.config),
+            "source": person.source, "steps": trainer.step_count,
+            "minutes": round(trainer.seconds / 60, 2), "version": version(), "config": asdict(trainer.config),
             "machine": platform.machine(), "kernels": ops.backend(),
         },
     )
 
 
+def longest_stretch(jumps: Sequence[int], frames: int) -> range:
+    """Longest run of `frames` frames without a jump cut, at which a replayed head would teleport.
+
+    Args:
+        jumps: first frames after jump cuts.
+    """
+    edges = [0, *sorted(jump for jump in jumps if 0 < jump < frames), frames]
+    return max((range(start, stop) for start, stop in zip(edges, edges[1:])), key=len)
+
+
 def _consent(person: PreparedPerson) -> dict:
     recorded = person.manifest.get("consent")
     return dict(recorded) if isinstance(recorded, dict) else {"text": recorded or ""}
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("geneface")
-    except PackageNotFoundError:  # run from a source tree
-        return "source"
 
 
 def held_out_strip(avatar: Avatar, person: PreparedPerson, motion: MotionSequence, count: int = 5) -> np.ndarray:

@@ -18,6 +18,7 @@ class LossWeights:
     hidden_torso: float = 0.05
     entropy: float = 1e-3
     ambient: float = 1e-2
+    spread: float = 2e-4
     shift: float = 1e-2
     codes: float = 1e-4
 
@@ -39,8 +40,8 @@ def mean_where(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def portrait_losses(
-    rendered: Tensor, head_alpha: Tensor, ambient: Tensor, torso_rgb: Tensor, torso_alpha: Tensor, shift: Tensor,
-    evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
+    rendered: Tensor, head_alpha: Tensor, ambient: Tensor, spread: Tensor, torso_rgb: Tensor, torso_alpha: Tensor,
+    shift: Tensor, evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
 ) -> dict[str, Tensor]:
     """Terms of the loss of one batch of rays, already weighted; their sum is minimised.
 
@@ -48,6 +49,7 @@ def portrait_losses(
         rendered: [N,3] composited colours.
         head_alpha: [N] head opacity.
         ambient: [N] ambient magnitude composited along each ray.
+        spread: [N] variance of the depth that each ray's light comes from [cm^2].
         torso_rgb [N,3], torso_alpha [N], shift [N,2]: the torso field (zero where not evaluated).
         evaluated: [N] bool, rays for which the torso was evaluated.
         codes: appearance codes of the batch's frames.
@@ -60,6 +62,7 @@ def portrait_losses(
         "head_mask": weights.head_mask * F.mse_loss(head_alpha, batch.head),
         "entropy": weights.entropy * opacity_entropy(head_alpha).mean(),
         "ambient": weights.ambient * mean_where(ambient, (~batch.on_face).float()),
+        "spread": weights.spread * mean_where(spread, batch.head),
         "codes": weights.codes * codes.square().sum(-1).mean(),
     }
     seen = (1 - batch.head) * evaluated

@@ -88,13 +88,16 @@ class RaySampler:
     """Draws `RayBatch`es: a few frames at a time, more rays where people look (mouth and eyes)."""
 
     def __init__(
-        self, store: FrameStore, boxes: dict[str, np.ndarray], plate: np.ndarray, seed: int, frames_per_batch: int
+        self, store: FrameStore, boxes: dict[str, np.ndarray], plate: np.ndarray, seed: int, frames_per_batch: int,
+        rarity: np.ndarray | None = None,
     ) -> None:
         """
         Args:
             boxes: "head", "mouth", "eyes", "face" -> [T,4] left, top, right, bottom of each frame [px].
             plate: [H,W,3] uint8 background.
             seed: of the order of frames and pixels.
+            rarity: [T] how unusual each frame's motion is: half of all draws are in proportion to it
+                (blinks and wide-open mouths are few, and matter). None draws all frames alike.
         """
         self._store, self._plate = store, plate
         self._height, self._width = plate.shape[:2]
@@ -107,21 +110,19 @@ class RaySampler:
         self._boxes = clipped
         self._random = np.random.default_rng(seed)
         self._frames_per_batch = min(frames_per_batch, len(store))
-        self._order = np.empty(0, int)
+        even = np.full(len(store), 1 / len(store))
+        self._odds = even if rarity is None else 0.5 * even + 0.5 * rarity / rarity.sum()
 
     def state(self) -> dict:
         """JSON state of the random generator, for checkpoints."""
-        return {"generator": self._random.bit_generator.state, "order": self._order.tolist()}
+        return self._random.bit_generator.state
 
     def restore(self, state: dict) -> None:
-        self._random.bit_generator.state = state["generator"]
-        self._order = np.array(state["order"], int)
+        self._random.bit_generator.state = state
 
     def next(self, rays: int) -> RayBatch:
         """Draw about `rays` rays."""
-        if len(self._order) < self._frames_per_batch:
-            self._order = self._random.permutation(len(self._store))
-        frames, self._order = np.split(self._order, [self._frames_per_batch])
+        frames = self._random.choice(len(self._store), self._frames_per_batch, replace=False, p=self._odds)
         parts = [self._draw(slot, int(frame), rays // len(frames)) for slot, frame in enumerate(frames)]
         columns = [np.concatenate(column) for column in zip(*parts)]
         slot, xy, picture, on_face, hidden, hidden_rgb = columns

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..config import FitConfig
 from ..errors import UserError
-from ..face.landmarks import BROWS, EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS
+from ..face.landmarks import BROWS, EYE_LEFT, EYE_RIGHT, EYES_68, FACE_OVAL, LIPS, LIPS_INNER_68
 from ..nerf.condition import LEAST_DEVIATION_IMAGE, LEAST_DEVIATION_M
 from ..nerf.head import HeadSpec
 from ..nerf.occupancy import DepthBand
@@ -114,3 +114,13 @@ def build_portrait(
     grown = torch.nn.functional.max_pool2d(torch.from_numpy(seen)[None, None].float(), 2 * margin + 1, 1, margin)
     portrait.torso_region.copy_(grown[0, 0] > 0)
     return portrait
+
+
+def rarity(motion: MotionSequence, frames: list[int]) -> np.ndarray:
+    """[T] how far the mouth or the eyes of each frame are from their mean, in their own deviations."""
+    out = np.zeros(len(frames))
+    for part in (EYES_68, LIPS_INNER_68):
+        points = motion.landmarks[frames][:, part].reshape(len(frames), -1).astype(float)
+        distance = np.linalg.norm(points - points.mean(0), axis=1)
+        out += np.minimum(distance, np.quantile(distance, 0.99)) / max(distance.mean(), 1e-9)
+    return out.clip(min=1e-6)

@@ -61,6 +61,7 @@ class Trainer:
         self._landmarks, self._intrinsics = landmarks, intrinsics
         self._cam_to_world = invert_rigid(poses)
         self._pose_values = pose_values(landmarks, poses, intrinsics, self._side)
+        self._distance = float(poses[:, 2, 3].mean())
         self._generator = torch.Generator().manual_seed(config.seed)
         self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
         self.optimisers = {
@@ -89,6 +90,19 @@ class Trainer:
         """Sample distance now [m]."""
         coarse = COARSE ** max(0.0, 1 - self.progress / COARSE_UNTIL)
         return self.config.step_mm / 1000 * coarse
+
+    def state(self) -> dict:
+        """JSON state beside parameters and optimisers, for checkpoints."""
+        return {
+            "step": self.step_count, "seconds": self.seconds, "rays": self._rays,
+            "learning_rate_scale": self.learning_rate_scale, "generator": self._generator.get_state().tolist(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from `state()`."""
+        self.step_count, self.seconds, self._rays = state["step"], state["seconds"], state["rays"]
+        self.learning_rate_scale = state["learning_rate_scale"]
+        self._generator.set_state(torch.tensor(state["generator"], dtype=torch.uint8))
 
     def loss_weights(self) -> LossWeights:
         weights = LossWeights()
@@ -120,7 +134,7 @@ class Trainer:
         self.samples_per_ray = len(samples.t) / max(len(batch), 1)
         self._rays = int(min(max(self.config.samples / max(self.samples_per_ray, 0.5), LEAST_RAYS), self.config.rays))
         self.seconds += time.perf_counter() - began
-        return {name: float(value) for name, value in terms.items()}
+        return {name: value.item() for name, value in terms.items()}
 
     def _set_learning_rates(self) -> None:
         scale = self.config.lr_decay ** min(self.progress, 1.0) * min(1.0, (self.step_count + 1) / WARM_UP)
@@ -138,16 +152,21 @@ class Trainer:
             rays_o, rays_d, condition, portrait.head_codes[batch.frames], batch.slot, self.sample_step, MAX_SAMPLES,
             jitter=torch.rand(len(batch), generator=self._generator), amp=config.amp,
         )
-        magnitude = samples.ambient.abs().sum(-1, keepdim=True)
+        magnitude = samples.ambient.abs().mean(-1, keepdim=True)
+        # Depth and its square are composited as further channels: their gradient thins the surface.
+        depth = ((samples.t - self._distance) / 0.01)[:, None]
         image, alpha, _ = ops.composite(
-            samples.sigma, torch.cat([samples.rgb, magnitude], dim=1), samples.t, samples.dt, samples.offsets
+            samples.sigma, torch.cat([samples.rgb, magnitude, depth, depth.square()], dim=1), samples.t, samples.dt,
+            samples.offsets,
         )
-        image, ambient = image[:, :3], image[:, 3]
+        image, ambient, depth, square = image[:, :3], image[:, 3], image[:, 4], image[:, 5]
+        opaque = alpha.clamp(min=0.1)
+        spread = (square / opaque - (depth / opaque).square()).clamp(min=0)
         torso_rgb, torso_alpha, shift, evaluated = self._torso(batch)
         behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
         codes = torch.cat([portrait.head_codes[batch.frames], portrait.torso_codes[batch.frames]], dim=1)
         terms = portrait_losses(
-            over(image, alpha, behind), alpha, ambient, torso_rgb, torso_alpha, shift, evaluated, codes, batch,
+            over(image, alpha, behind), alpha, ambient, spread, torso_rgb, torso_alpha, shift, evaluated, codes, batch,
             self.loss_weights(),
         )
         return terms, samples

@@ -182,7 +182,7 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         person = person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)
         loaded = Avatar.load(avatar) if isinstance(avatar, (str, Path)) else avatar
         pairs = person_pairs(person, loaded, config, measures)
-        names = [str(person.manifest.get("source", person.path.name))]
+        names = [person.source]
     unmeasured = ("baseline_lip_velocity_error", "sync_within_1", "wer_real", "wer_generated", "report")
     result = mouth_metrics(pairs) | dict.fromkeys(unmeasured)
     if out is not None:

@@ -27,6 +27,7 @@ class HeadSpec:
         hidden: width of the networks.
         geometry: features handed from the density network to the colour network.
         condition: size of the encoded driving landmarks.
+        layers: hidden layers of each network.
         appearance: size of the per-frame appearance code.
     """
 
@@ -39,7 +40,8 @@ class HeadSpec:
     ambient_log2_table_size: int = 14
     hidden: int = 64
     geometry: int = 31
-    condition: int = 32
+    condition: int = 16
+    layers: int = 1
     appearance: int = 4
 
     def to_dict(self) -> dict:
@@ -59,9 +61,11 @@ class HeadSpec:
 class HeadField(nn.Module):
     """Density and colour at points of head space.
 
-    A 3D hash grid describes the point (instant-NGP); a small network maps it and the encoded
-    landmarks to two ambient coordinates, at which a 2D grid is read (RAD-NeRF); both together give
-    density, and with the direction and the frame's appearance code, colour.
+    A 3D hash grid describes the point (instant-NGP). A small network maps it and the encoded
+    landmarks to two ambient coordinates, at which a 2D grid is read (RAD-NeRF), and to a gate on the
+    encoded landmarks (the region attention of ER-NeRF): the gate quickly learns motion in proportion
+    to the landmarks, the ambient grid what is not so simple. All together give density, and with the
+    direction and the frame's appearance code, colour.
 
     Buffers: aabb [6], the box of head space that the field fills [m].
     """
@@ -73,11 +77,11 @@ class HeadField(nn.Module):
         self.position_table = nn.Parameter(torch.empty(self.position_spec.rows, 2).uniform_(-1e-4, 1e-4))
         self.ambient_table = nn.Parameter(torch.empty(self.ambient_spec.rows, 2).uniform_(-1e-4, 1e-4))
         self.encoder = ConditionEncoder(LANDMARK_VALUES, spec.condition)
-        self.ambient_net = MLP([self.position_spec.width, spec.hidden, spec.hidden, 2], per_frame=spec.condition)
-        self.density_net = MLP(
-            [self.position_spec.width + self.ambient_spec.width, spec.hidden, spec.hidden, 1 + spec.geometry]
-        )
-        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, spec.hidden, spec.hidden, 3], spec.appearance)
+        hidden = [spec.hidden] * spec.layers
+        inputs = self.position_spec.width + self.ambient_spec.width + spec.condition
+        self.ambient_net = MLP([self.position_spec.width, *hidden, 2 + spec.condition], per_frame=spec.condition)
+        self.density_net = MLP([inputs, *hidden, 1 + spec.geometry])
+        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, *hidden, 3], per_frame=spec.appearance)
         self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
 
     def forward(
@@ -93,13 +97,15 @@ class HeadField(nn.Module):
             slots: [M,F] one-hot frame of each sample; may be None if F = 1.
 
         Returns:
-            sigma [M] density [1/m], rgb [M,3] in [0,1], ambient [M,2] in [-1,1].
+            sigma [M] density [1/m], rgb [M,3] in [0,1], ambient [M,2+condition]: coordinates in
+            [-1,1], then gates in (-1,1): zero where the landmarks have no say.
         """
         low, high = self.aabb[:3], self.aabb[3:]
         position = ops.grid_encode((x - low) / (high - low), self.position_table, self.position_spec)
         ambient = torch.tanh(self.ambient_net(position, condition, slots).float())
-        motion = ops.grid_encode(ambient * 0.5 + 0.5, self.ambient_table, self.ambient_spec)
-        out = self.density_net(torch.cat([position, motion], dim=1))
+        motion = ops.grid_encode(ambient[:, :2] * 0.5 + 0.5, self.ambient_table, self.ambient_spec)
+        gated = ambient[:, 2:] * (condition if slots is None else slots @ condition)
+        out = self.density_net(torch.cat([position, motion, gated], dim=1))
         sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0].float())
         colour = self.colour_net(torch.cat([out[:, 1:], directions.to(out.dtype)], dim=1), appearance, slots)
         return sigma, torch.sigmoid(colour.float()), ambient

@@ -21,7 +21,7 @@ class HeadSamples:
 
     Attributes:
         x: [M,3] positions [m]. ray: [M] ray of each. t, dt: [M] depths and lengths [m]. offsets: [N+1].
-        sigma: [M] densities [1/m]. rgb: [M,3]. ambient: [M,2].
+        sigma: [M] densities [1/m]. rgb: [M,3]. ambient: [M,*], as `HeadField` gives it.
     """
 
     x: Tensor

@@ -97,7 +97,7 @@ def make_mock_person(
     ).save(path / "face.npz")
     manifest = {
         "schema_version": 1, "finished": True, "frames": frames, "fps": 25.0, "width": width, "height": height,
-        "train_frames": frames * 10 // 11, "source": "mock", "consent": {"text": "a formula"},
+        "train_frames": frames * 10 // 11, "source": {"name": "mock"}, "consent": {"text": "a formula"},
     }
     (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     motion = MotionSequence(
