@@ -96,8 +96,9 @@ def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor,
     image = image[:, :2] / image[:, 2:]
     left, top = image.amin(0).floor().long().tolist()
     right, bottom = image.amax(0).ceil().long().tolist()
-    columns = torch.arange(max(left, 0), min(right, width))
-    rows = torch.arange(max(top, 0), min(bottom, height))
+    # Clamped at both ends: a head that has left the picture leaves an empty rectangle.
+    columns = torch.arange(width)[max(left, 0) : max(right, 0)]
+    rows = torch.arange(height)[max(top, 0) : max(bottom, 0)]
     return (rows[:, None] * width + columns).flatten()
 
 
@@ -120,7 +121,7 @@ class AvatarRenderer:
         self.portrait = unpack_portrait(avatar)
         self._step = step_mm / 1000 or avatar.field["step_m"]
         self._amp = amp
-        plate = torch.from_numpy(avatar.background).float() / 255
+        plate = torch.from_numpy(np.array(avatar.background)).float() / 255  # a copy: files give read-only arrays
         scale = size / max(plate.shape[:2]) if size else 1.0
         if scale != 1.0:
             shape = tuple(round(n * scale) for n in plate.shape[:2])
@@ -130,7 +131,7 @@ class AvatarRenderer:
         self._plate = plate.contiguous()
         # Scaling an image scales the intrinsics: pixel centres are at +0.5, so there is no further shift.
         scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
-        self._intrinsics = scaling @ torch.from_numpy(avatar.camera.intrinsics).float()
+        self._intrinsics = scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()
         self._mean_codes = self.portrait.head_codes.mean(0), self.portrait.torso_codes.mean(0)
 
     @property
@@ -144,8 +145,8 @@ class AvatarRenderer:
         if appearance is not None:
             codes = self.portrait.head_codes[appearance], self.portrait.torso_codes[appearance]
         return render_layers(
-            self.portrait, torch.as_tensor(landmarks, dtype=torch.float32),
-            torch.as_tensor(head_to_camera, dtype=torch.float32), self._intrinsics, self._plate, self._step,
+            self.portrait, torch.from_numpy(np.array(landmarks, np.float32)),
+            torch.from_numpy(np.array(head_to_camera, np.float32)), self._intrinsics, self._plate, self._step,
             *codes, amp=self._amp,
         )
 
