@@ -1,4 +1,5 @@
 """The whole chain on a person who does not exist: draw, prepare, fit, speak, render, evaluate, report."""
+
 from __future__ import annotations
 
 import hashlib
@@ -20,7 +21,9 @@ CONSENT = "Drawn by the program; nobody was filmed."
 PRESET = "demo"
 # What the demo promises (the report says whether it kept it): figure -> (bound, True where it is a lower one).
 PROMISES = {
-    "psnr_head": (28.0, True), "landmark_px": (1.5, False), "rotation_deg": (2.0, False),
+    "psnr_head": (28.0, True),
+    "landmark_px": (1.5, False),
+    "rotation_deg": (2.0, False),
     "jaw_open_correlation": (0.9, True),
 }
 
@@ -100,7 +103,10 @@ def demo(out: Path, minutes: float | None = None) -> dict[str, Any]:
 
     def prepare() -> dict:
         person = pipeline.prepare(source, folder, prepare_config, CONSENT)
-        return {"prepared": person.manifest["result"], "tracking": tracking_error(person, SyntheticTruth.load(clip_folder / "truth.npz"))}
+        return {
+            "prepared": person.manifest["result"],
+            "tracking": tracking_error(person, SyntheticTruth.load(clip_folder / "truth.npz")),
+        }
 
     prepared = stages.run("prepare", asdict(prepare_config), [folder / "manifest.json"], prepare)
 
@@ -120,15 +126,18 @@ def demo(out: Path, minutes: float | None = None) -> dict[str, Any]:
         return asdict(pipeline.render(avatar_file, motion_file, video, RenderConfig(), speech))
 
     rendered = stages.run("render", asdict(RenderConfig()), [video], render)
-    judged = stages.run(
-        "evaluate", {}, [evaluation], lambda: pipeline.evaluate(avatar_file, folder, evaluation)
-    )
+    judged = stages.run("evaluate", {}, [evaluation], lambda: pipeline.evaluate(avatar_file, folder, evaluation))
     result = {
-        "output": str(video), "report": str(out / "report.html"), "avatar": str(avatar_file), "held_out": judged["tracked"],
-        "predicted": judged["predicted"], "tracking": prepared["tracking"],
+        "output": str(video),
+        "report": str(out / "report.html"),
+        "avatar": str(avatar_file),
+        "held_out": judged["tracked"],
+        "predicted": judged["predicted"],
+        "tracking": prepared["tracking"],
         "fit": {key: info[key] for key in ("steps", "minutes")},
         "render": {key: rendered[key] for key in ("frames", "fps_delivered", "frame_ms_p95")},
-        "promises": _promises(judged["tracked"], prepared["tracking"]), "seconds": stages.seconds,
+        "promises": _promises(judged["tracked"], prepared["tracking"]),
+        "seconds": stages.seconds,
         "minutes": round((time.monotonic() - began) / 60, 2),
     }
     _write_report(out, result, evaluation)
@@ -149,8 +158,10 @@ def _write_report(out: Path, result: dict[str, Any], evaluation: Path) -> None:
     """The demo's page: pictures of the video, figures against the promises, where everything lies."""
     report = Report("Demo: a synthetic person", "drawn, prepared, fitted, made to say held-out words, and measured")
     page = report.section("The video")
-    page.text(f"{Path(result['output']).name} beside this page: a sentence that the avatar was not fitted on, in a voice it "
-              "never met. The face is synthetic, and its metadata says so.")
+    page.text(
+        f"{Path(result['output']).name} beside this page: a sentence that the avatar was not fitted on, in a voice it "
+        "never met. The face is synthetic, and its metadata says so."
+    )
     page.strip(_frames(Path(result["output"])), "five moments of it", height=256)
     figures = report.section("What was promised")
     values = result["held_out"] | result["tracking"]
@@ -159,16 +170,20 @@ def _write_report(out: Path, result: dict[str, Any], evaluation: Path) -> None:
         verdict = "kept" if result["promises"][name] else "not kept"
         rows.append((name, values.get(name), f"{'at least' if lower else 'at most'} {bound:g}", verdict))
     figures.table(["", "measured", "promised", ""], rows)
-    figures.text("psnr_head is measured on the last eleventh of the video, which the fit never saw. The others compare "
-                 "tracking with what the person was drawn from.")
+    figures.text(
+        "psnr_head is measured on the last eleventh of the video, which the fit never saw. The others compare "
+        "tracking with what the person was drawn from."
+    )
     report.section("Tracking against the truth").values(result["tracking"])
     report.section("Held-out frames, tracked motion").values(result["held_out"])
     if result["predicted"]:
         report.section("Held-out frames, motion predicted from the sound").values(result["predicted"])
     report.section("Time").values({f"{name} [s]": seconds for name, seconds in result["seconds"].items()})
     more = report.section("More")
-    more.text(f"{evaluation.name}/ has the whole evaluation, person/report.html the preparation. "
-              "tensorboard --logdir person.fit shows the course of the fit.")
+    more.text(
+        f"{evaluation.name}/ has the whole evaluation, person/report.html the preparation. "
+        "tensorboard --logdir person.fit shows the course of the fit."
+    )
     report.save(out / "report.html", result)
 
 

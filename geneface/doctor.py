@@ -1,4 +1,5 @@
 """What works on this machine, what does not, why, and the mend."""
+
 from __future__ import annotations
 
 import importlib
@@ -21,14 +22,22 @@ DISK_GB = 2.0
 
 # Packages that must import: name -> what for. All are in requirements.txt.
 _REQUIRED = {
-    "torch": "everything", "numpy": "everything", "scipy": "tracking", "cv2": "masks", "mediapipe": "face landmarks",
-    "av": "video and sound", "safetensors": "avatar files", "soundfile": "sound", "librosa": "train-motion", "jinja2": "reports",
-    "matplotlib": "reports", "PIL": "pictures", "yaml": "configuration",
+    "torch": "everything",
+    "numpy": "everything",
+    "scipy": "tracking",
+    "cv2": "masks",
+    "mediapipe": "face landmarks",
+    "av": "video and sound",
+    "safetensors": "avatar files",
+    "soundfile": "sound",
+    "librosa": "train-motion",
+    "jinja2": "reports",
+    "matplotlib": "reports",
+    "PIL": "pictures",
+    "yaml": "configuration",
 }
 # Packages that add something: module -> (distribution, what for).
-_OPTIONAL = {
-    "dlib": ("dlib-bin", "identity similarity in evaluate"),
-}
+_OPTIONAL = {"dlib": ("dlib-bin", "identity similarity in evaluate")}
 
 
 def examine() -> dict[str, Any]:
@@ -61,7 +70,11 @@ def examine() -> dict[str, Any]:
 def _python(problem) -> None:
     if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
         wanted = " to ".join(".".join(map(str, v)) for v in PYTHON)
-        problem(f"Python {platform.python_version()} is not supported", f"make a virtual environment with Python {wanted}", True)
+        problem(
+            f"Python {platform.python_version()} is not supported",
+            f"make a virtual environment with Python {wanted}",
+            True,
+        )
     if own_version() == UNKNOWN:
         problem("geneface runs from its source tree, not installed", "pip install -e . in the source tree", False)
 
@@ -83,8 +96,11 @@ def _disk(problem) -> float:
     folder = Path.cwd()
     free = shutil.disk_usage(folder).free / 1e9
     if free < DISK_GB:
-        problem(f"{free:.1f} GB free in {folder}", "free some space or work on another disk; a few minutes of video need "
-                f"about {DISK_GB:g} GB", True)
+        problem(
+            f"{free:.1f} GB free in {folder}",
+            "free some space or work on another disk; a few minutes of video need " f"about {DISK_GB:g} GB",
+            True,
+        )
     return round(free, 1)
 
 
@@ -99,11 +115,18 @@ def _kernels(problem) -> dict[str, Any]:
         library = native.cpu()
         variants = list(native.cpu_variants())
     if backend == "native":
-        return {"cpu": "native", "variant": library.path.stem.removeprefix("geneface_cpu_"), "usable": variants,
-                "why": "the widest that is built and that this processor can run"}
+        return {
+            "cpu": "native",
+            "variant": library.path.stem.removeprefix("geneface_cpu_"),
+            "usable": variants,
+            "why": "the widest that is built and that this processor can run",
+        }
     why = str(caught[-1].message) if caught else "GENEFACE_CPU_KERNELS=reference"
-    problem(f"slow kernels: {why}", "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
-            False)
+    problem(
+        f"slow kernels: {why}",
+        "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
+        False,
+    )
     return {"cpu": "reference", "variant": None, "usable": variants, "why": why}
 
 
@@ -114,14 +137,24 @@ def _cuda(problem) -> dict[str, Any]:
     from .ops import native
 
     built = native.library_path("cuda").is_file()
-    found: dict[str, Any] = {"available": torch.cuda.is_available(), "torch": torch.__version__, "kernels_built": built,
-                             "device": None}
+    found: dict[str, Any] = {
+        "available": torch.cuda.is_available(),
+        "torch": torch.__version__,
+        "kernels_built": built,
+        "device": None,
+    }
     if not found["available"]:
-        found["why"] = "this PyTorch is built without CUDA" if torch.version.cuda is None else "PyTorch finds no usable GPU"
+        found["why"] = (
+            "this PyTorch is built without CUDA" if torch.version.cuda is None else "PyTorch finds no usable GPU"
+        )
         return found
     found["device"] = torch.cuda.get_device_name(0)
     if not built:
-        problem("a GPU is here, but the CUDA kernels are not built", "install the CUDA toolkit (nvcc), then geneface again", False)
+        problem(
+            "a GPU is here, but the CUDA kernels are not built",
+            "install the CUDA toolkit (nvcc), then geneface again",
+            False,
+        )
     return found
 
 
@@ -133,8 +166,11 @@ def _assets(problem) -> dict[str, str]:
         if status.state == "damaged":
             problem(f"model file {asset.name} is damaged", f"geneface assets fetch {asset.name}", asset.required)
         elif status.state == "missing" and asset.required:
-            problem(f"model file {asset.name} is not here yet", "it is fetched when first needed; to do so now: "
-                    f"geneface assets fetch {asset.name}", False)
+            problem(
+                f"model file {asset.name} is not here yet",
+                "it is fetched when first needed; to do so now: " f"geneface assets fetch {asset.name}",
+                False,
+            )
     return states
 
 

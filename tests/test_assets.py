@@ -1,4 +1,5 @@
 """Model files: every source, every way it can fail, two at once. No network: archives are made here."""
+
 from __future__ import annotations
 
 import hashlib
@@ -61,8 +62,15 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def register(monkeypatch, *parts: PackageMember | Publisher, **change) -> Asset:
-    values = {"name": "model", "filename": "model.bin", "purpose": "tests", "licence": "MIT", "size": len(BYTES),
-              "sha256": digest(BYTES), "sources": (parts,)} | change
+    values = {
+        "name": "model",
+        "filename": "model.bin",
+        "purpose": "tests",
+        "licence": "MIT",
+        "size": len(BYTES),
+        "sha256": digest(BYTES),
+        "sources": (parts,),
+    } | change
     asset = Asset(**values)
     monkeypatch.setitem(MANIFEST, "model", asset)
     return asset
@@ -183,8 +191,13 @@ print(len(data), len(made))
     environment = {"GENEFACE_CACHE": str(tmp_path / "cache"), "GENEFACE_ASSETS": str(tmp_path)}
     root = Path(__file__).resolve().parents[1]
     running = [
-        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=root,
-                         env={**os.environ, **environment})
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env={**os.environ, **environment},
+        )
         for _ in range(4)
     ]
     results = [process.communicate(timeout=60)[0].split() for process in running]
@@ -229,8 +242,13 @@ def test_lpips_conversion_turns_the_layout(tmp_path):
     checkpoint: dict = {"AlexNet_0": {}}
     for i in range(5):
         kernel = random.random((3, 5, channels[i], channels[i + 1])).astype(np.float32)
-        checkpoint["AlexNet_0"][f"Conv_{i}"] = {"kernel": kernel, "bias": random.random(channels[i + 1]).astype(np.float32)}
-        checkpoint[f"NetLinLayer_{i}"] = {"Conv_0": {"kernel": random.random((1, 1, channels[i + 1], 1)).astype(np.float32)}}
+        checkpoint["AlexNet_0"][f"Conv_{i}"] = {
+            "kernel": kernel,
+            "bias": random.random(channels[i + 1]).astype(np.float32),
+        }
+        checkpoint[f"NetLinLayer_{i}"] = {
+            "Conv_0": {"kernel": random.random((1, 1, channels[i + 1], 1)).astype(np.float32)}
+        }
     (tmp_path / "in.ckpt").write_bytes(pickle.dumps(checkpoint, protocol=3))
     convert.lpips_from_checkpoint(tmp_path / "in.ckpt", tmp_path / "out.safetensors")
     tensors = load_file(tmp_path / "out.safetensors")

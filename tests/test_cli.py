@@ -1,4 +1,5 @@
 """The command line: one line and the right status for every mistake, one JSON object for every result."""
+
 from __future__ import annotations
 
 import json
@@ -30,36 +31,51 @@ def complaint(capsys, *words: str) -> str:
 
 
 def motion(frames: int = 5) -> MotionSequence:
-    return MotionSequence(np.zeros((frames, 68, 3), np.float32), np.zeros((frames, 52), np.float32),
-                          np.zeros(frames, np.float32), np.zeros((frames, 2), np.float32), 25.0, "test")
+    return MotionSequence(
+        np.zeros((frames, 68, 3), np.float32),
+        np.zeros((frames, 52), np.float32),
+        np.zeros(frames, np.float32),
+        np.zeros((frames, 2), np.float32),
+        25.0,
+        "test",
+    )
 
 
-@pytest.mark.parametrize("words, message", [
-    (["fitt"], "geneface: no verb 'fitt'; did you mean fit?; see geneface --help"),
-    (["xyzzy"], "geneface: no verb 'xyzzy'; there are: demo, prepare"),
-    (["fit", "p", "--presett", "x"], "geneface fit: no such option --presett; did you mean --preset?"),
-    (["fit", "p", "-o", "x.avatar", "--preset", "prevew"], "geneface fit: --preset prevew: no such preset; "),
-    (["fit", "p", "-o", "x.avatar", "--set", "minuts=1"], "unknown key 'minuts'; did you mean 'minutes'?"),
-    (["fit", "p", "-o", "x.avatar", "--minutes", "soon"], "invalid value for '--minutes'"),
-    (["fit", "p", "-o", "x.avatar", "--minutes", "0"], "--minutes 0: must be more than 0"),
-    (["fit", "p", "-o", "x.txt"], "x.txt: the output is written as .avatar; give it such a name"),
-    (["fit", "nobody", "-o", "x.avatar"], "nobody: not a prepared person (no manifest.json); run geneface prepare VIDEO -o nobody"),
-    (["fit"], "geneface fit: missing argument 'PERSON_DIR'; see geneface fit --help"),
-    (["prepare", "a.mp4"], "geneface prepare: missing option '--output'"),
-    (["prepare", "a.mp4", "-o"], "option '-o' requires an argument"),
-    (["render", "x.avatar", "-o", "x.mp4"], "nothing to say; give --audio FILE or --motion M.npz"),
-    (["render", "x.avatar", "-o", "x.mp4", "--audio", "a.wav"], "x.avatar: no such avatar; fit one with geneface fit"),
-    (["render", "x.avatar", "-o", "x.gif", "--audio", "a.wav"], "the output is written as .mp4"),
-    (["speak", "-o", "x.npz"], "nothing to say; give --audio FILE"),
-    (["speak", "-o", "x.npz", "--audio", "nothing.wav"], "nothing.wav: no such file"),
-    (["evaluate", "x.avatar", "--person", "p"], "x.avatar: no such avatar"),
-    (["evaluate-motion"], "give either --corpus DIR or --person PERSON_DIR"),
-    (["evaluate-motion", "--corpus", "nowhere"], "nowhere: no such folder"),
-    (["train-motion", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder"),
-    (["assets", "fetsh"], "'fetsh' is not one of 'list', 'fetch', 'verify'"),
-    (["assets", "fetch", "whisper"], "no asset named 'whisper'; did you mean 'whisper-base'?"),
-    (["doctor", "now"], "unexpected extra argument"),
-])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["fitt"], "geneface: no verb 'fitt'; did you mean fit?; see geneface --help"),
+        (["xyzzy"], "geneface: no verb 'xyzzy'; there are: demo, prepare"),
+        (["fit", "p", "--presett", "x"], "geneface fit: no such option --presett; did you mean --preset?"),
+        (["fit", "p", "-o", "x.avatar", "--preset", "prevew"], "geneface fit: --preset prevew: no such preset; "),
+        (["fit", "p", "-o", "x.avatar", "--set", "minuts=1"], "unknown key 'minuts'; did you mean 'minutes'?"),
+        (["fit", "p", "-o", "x.avatar", "--minutes", "soon"], "invalid value for '--minutes'"),
+        (["fit", "p", "-o", "x.avatar", "--minutes", "0"], "--minutes 0: must be more than 0"),
+        (["fit", "p", "-o", "x.txt"], "x.txt: the output is written as .avatar; give it such a name"),
+        (
+            ["fit", "nobody", "-o", "x.avatar"],
+            "nobody: not a prepared person (no manifest.json); run geneface prepare VIDEO -o nobody",
+        ),
+        (["fit"], "geneface fit: missing argument 'PERSON_DIR'; see geneface fit --help"),
+        (["prepare", "a.mp4"], "geneface prepare: missing option '--output'"),
+        (["prepare", "a.mp4", "-o"], "option '-o' requires an argument"),
+        (["render", "x.avatar", "-o", "x.mp4"], "nothing to say; give --audio FILE or --motion M.npz"),
+        (
+            ["render", "x.avatar", "-o", "x.mp4", "--audio", "a.wav"],
+            "x.avatar: no such avatar; fit one with geneface fit",
+        ),
+        (["render", "x.avatar", "-o", "x.gif", "--audio", "a.wav"], "the output is written as .mp4"),
+        (["speak", "-o", "x.npz"], "nothing to say; give --audio FILE"),
+        (["speak", "-o", "x.npz", "--audio", "nothing.wav"], "nothing.wav: no such file"),
+        (["evaluate", "x.avatar", "--person", "p"], "x.avatar: no such avatar"),
+        (["evaluate-motion"], "give either --corpus DIR or --person PERSON_DIR"),
+        (["evaluate-motion", "--corpus", "nowhere"], "nowhere: no such folder"),
+        (["train-motion", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder"),
+        (["assets", "fetsh"], "'fetsh' is not one of 'list', 'fetch', 'verify'"),
+        (["assets", "fetch", "whisper"], "no asset named 'whisper'; did you mean 'whisper-base'?"),
+        (["doctor", "now"], "unexpected extra argument"),
+    ],
+)
 def test_mistakes(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in complaint(capsys, *words)
@@ -81,7 +97,8 @@ def test_silent_audio(capsys, tmp_path):
 
     write_wav(tmp_path / "quiet.wav", np.zeros(16000, np.float32))
     assert "the sound is silent; give a recording with speech" in complaint(
-        capsys, "speak", "--audio", tmp_path / "quiet.wav", "-o", tmp_path / "m.npz")
+        capsys, "speak", "--audio", tmp_path / "quiet.wav", "-o", tmp_path / "m.npz"
+    )
     assert not (tmp_path / "m.npz").exists()
 
 
@@ -90,7 +107,18 @@ def test_verbs_and_version(capsys):
     assert capsys.readouterr().out.startswith("geneface ")
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for verb in ("demo", "doctor", "assets", "prepare", "fit", "speak", "render", "evaluate", "evaluate-motion", "train-motion"):
+    for verb in (
+        "demo",
+        "doctor",
+        "assets",
+        "prepare",
+        "fit",
+        "speak",
+        "render",
+        "evaluate",
+        "evaluate-motion",
+        "train-motion",
+    ):
         assert f" {verb} " in shown
     assert run([]) == 2
 
@@ -110,7 +138,11 @@ def test_json_is_the_last_line_and_has_every_key(capsys, monkeypatch, tmp_path):
 def test_figures_that_cannot_be_measured_are_null(capsys, monkeypatch):
     monkeypatch.setattr(pipeline, "evaluate", lambda *_: {"tracked": {"csim": float("nan"), "seam": np.float32(2)}})
     assert run(["evaluate", "x.avatar", "--person", "p", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"tracked": {"csim": None, "seam": 2.0}, "predicted": None, "report": None}
+    assert json.loads(capsys.readouterr().out) == {
+        "tracked": {"csim": None, "seam": 2.0},
+        "predicted": None,
+        "report": None,
+    }
 
 
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
@@ -120,17 +152,27 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "fit", stop)
     monkeypatch.setattr(pipeline, "evaluate", stop)
     assert run(["fit", "p", "-o", "x.avatar"]) == 130
-    assert capsys.readouterr().err.strip() == "geneface fit: stopped; run the same command with --resume to go on from the checkpoint"
+    assert (
+        capsys.readouterr().err.strip()
+        == "geneface fit: stopped; run the same command with --resume to go on from the checkpoint"
+    )
     assert run(["evaluate", "x.avatar", "--person", "p"]) == 130
     assert capsys.readouterr().err.strip() == "geneface evaluate: stopped; no output was written"
 
 
-@pytest.mark.parametrize("error, status, message", [
-    (UserError("two\nlines"), 2, "geneface fit: two lines"),
-    (OSError(28, "No space left on device", "x.avatar"), 2, "x.avatar: No space left on device; free some space"),
-    (PermissionError(13, "Permission denied", "x.avatar"), 2, "x.avatar: Permission denied; choose a place you may write to"),
-    (MemoryError(), 2, "out of memory"),
-])
+@pytest.mark.parametrize(
+    "error, status, message",
+    [
+        (UserError("two\nlines"), 2, "geneface fit: two lines"),
+        (OSError(28, "No space left on device", "x.avatar"), 2, "x.avatar: No space left on device; free some space"),
+        (
+            PermissionError(13, "Permission denied", "x.avatar"),
+            2,
+            "x.avatar: Permission denied; choose a place you may write to",
+        ),
+        (MemoryError(), 2, "out of memory"),
+    ],
+)
 def test_errors_of_the_machine(error, status, message, capsys, monkeypatch):
     def fail(*_):
         raise error
@@ -149,7 +191,11 @@ def test_a_defect_is_called_one(capsys, monkeypatch):
     assert run(["fit", "p", "-o", "x.avatar"]) == 1
     shown = capsys.readouterr().err
     assert "Traceback" in shown
-    assert shown.strip().splitlines()[-1].startswith("geneface fit: a defect of geneface, not of your input: ZeroDivisionError: oh")
+    assert (
+        shown.strip()
+        .splitlines()[-1]
+        .startswith("geneface fit: a defect of geneface, not of your input: ZeroDivisionError: oh")
+    )
 
 
 def test_main_ends_with_the_status():
@@ -161,16 +207,21 @@ def test_main_ends_with_the_status():
 def test_outputs_are_checked_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "x.avatar").mkdir()
-    for path, message in ((tmp_path / "file" / "x.avatar", "is a file, not a folder"), (tmp_path / "x.avatar", "is a folder"),
-                          (tmp_path / "x", "written as .avatar")):
+    for path, message in (
+        (tmp_path / "file" / "x.avatar", "is a file, not a folder"),
+        (tmp_path / "x.avatar", "is a folder"),
+        (tmp_path / "x", "written as .avatar"),
+    ):
         with pytest.raises(UserError, match=message):
             pipeline.check_output(path, ".avatar")
     pipeline.check_output(tmp_path / "new" / "deep" / "y.AVATAR", ".avatar")
 
 
 def test_importing_the_package_brings_nothing_heavy():
-    program = ("import sys, geneface, geneface.cli; "
-               "print([m for m in ('torch', 'mediapipe', 'cv2', 'scipy', 'av', 'jax') if m in sys.modules])")
+    program = (
+        "import sys, geneface, geneface.cli; "
+        "print([m for m in ('torch', 'mediapipe', 'cv2', 'scipy', 'av', 'jax') if m in sys.modules])"
+    )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert shown.stdout.strip() == "[]"
 

@@ -1,4 +1,5 @@
 """Options: one source of defaults, later ones win, misspelt ones are named."""
+
 from __future__ import annotations
 
 import re
@@ -8,11 +9,24 @@ import pytest
 import yaml
 
 from geneface import config as room
-from geneface.config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, override, presets, resolve
+from geneface.config import (
+    EvaluateConfig,
+    FitConfig,
+    MotionConfig,
+    PrepareConfig,
+    RenderConfig,
+    override,
+    presets,
+    resolve,
+)
 from geneface.errors import UserError
 
 STAGES = {
-    "prepare": PrepareConfig(), "fit": FitConfig(), "motion": MotionConfig(), "render": RenderConfig(), "evaluate": EvaluateConfig(),
+    "prepare": PrepareConfig(),
+    "fit": FitConfig(),
+    "motion": MotionConfig(),
+    "render": RenderConfig(),
+    "evaluate": EvaluateConfig(),
 }
 
 
@@ -25,7 +39,14 @@ def test_misspelt_key_names_the_nearest():
 
 def test_values_keep_their_type():
     assert override(FitConfig(), {"minutes": 3}, "x").minutes == 3.0
-    for key, value in (("steps", 1.5), ("steps", True), ("amp", 1), ("minutes", "3"), ("minutes", True), ("minutes", None)):
+    for key, value in (
+        ("steps", 1.5),
+        ("steps", True),
+        ("amp", 1),
+        ("minutes", "3"),
+        ("minutes", True),
+        ("minutes", None),
+    ):
         with pytest.raises(UserError, match=f"{key} must be"):
             override(FitConfig(), {key: value}, "x")
 
@@ -43,9 +64,15 @@ def test_later_ones_win(tmp_path, monkeypatch):
         resolve(FitConfig(), "fit", "fats")
 
 
-@pytest.mark.parametrize("content, message", [
-    ("a: [", "unreadable"), ("- 1", "expected 'key: value'"), ("stepz: 1", "did you mean 'steps'"), (b"\xff\xfe\x00", "unreadable"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a: [", "unreadable"),
+        ("- 1", "expected 'key: value'"),
+        ("stepz: 1", "did you mean 'steps'"),
+        (b"\xff\xfe\x00", "unreadable"),
+    ],
+)
 def test_bad_files(content, message, tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -72,7 +99,9 @@ def test_explained_files_say_the_defaults(stage):
     file = room.folder() / f"{stage}.yaml"
     text = re.sub(r"^#(?=\w+: )", "", file.read_text("utf-8"), flags=re.MULTILINE)
     said, defaults = yaml.safe_load(text), asdict(STAGES[stage])
-    assert {key: float(value) if isinstance(defaults.get(key), float) else value for key, value in said.items()} == defaults
+    assert {
+        key: float(value) if isinstance(defaults.get(key), float) else value for key, value in said.items()
+    } == defaults
 
 
 @pytest.mark.parametrize("stage", STAGES)

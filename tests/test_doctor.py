@@ -1,4 +1,5 @@
 """The doctor: what it finds broken, and the mend it names."""
+
 from __future__ import annotations
 
 import json
@@ -37,8 +38,12 @@ def test_forced_reference_kernels(monkeypatch):
         result = doctor.examine()
     finally:
         native._default_cpu.cache_clear()
-    assert result["kernels"] == {"cpu": "reference", "variant": None, "usable": result["kernels"]["usable"],
-                                 "why": "GENEFACE_CPU_KERNELS=reference"}
+    assert result["kernels"] == {
+        "cpu": "reference",
+        "variant": None,
+        "usable": result["kernels"]["usable"],
+        "why": "GENEFACE_CPU_KERNELS=reference",
+    }
     assert "slow kernels" in what(result, needed=False) and result["ok"]
 
 

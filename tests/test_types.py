@@ -1,4 +1,5 @@
 """Boundary objects: what they refuse, and that their files give back what was put in."""
+
 from __future__ import annotations
 
 import json
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 
 from geneface.errors import UserError
-from geneface.types import Avatar, CameraTrack, FaceTrack, MotionSequence, PreparedPerson, SpeechFeatures, write_atomically
+from geneface.types import (
+    Avatar,
+    CameraTrack,
+    FaceTrack,
+    MotionSequence,
+    PreparedPerson,
+    SpeechFeatures,
+    write_atomically,
+)
 
 
 def camera(frames: int = 3, width: int = 8, height: int = 6) -> CameraTrack:
@@ -23,16 +32,26 @@ def camera(frames: int = 3, width: int = 8, height: int = 6) -> CameraTrack:
 def face(frames: int = 3) -> FaceTrack:
     random = np.random.default_rng(0)
     return FaceTrack(
-        random.random((frames, 478, 2), np.float32), np.arange(frames) > 0, random.random(5, np.float32),
-        random.random((frames, 52), np.float32), np.ones((frames, 2), np.float32), np.zeros((frames, 2), np.float32), 25.0,
+        random.random((frames, 478, 2), np.float32),
+        np.arange(frames) > 0,
+        random.random(5, np.float32),
+        random.random((frames, 52), np.float32),
+        np.ones((frames, 2), np.float32),
+        np.zeros((frames, 2), np.float32),
+        25.0,
     )
 
 
 def motion(frames: int = 3, pose: bool = False) -> MotionSequence:
     random = np.random.default_rng(1)
     return MotionSequence(
-        random.random((frames, 68, 3), np.float32), random.random((frames, 52), np.float32), np.zeros(frames, np.float32),
-        np.zeros((frames, 2), np.float32), 25.0, "speech: a.wav", camera(frames).head_to_camera if pose else None,
+        random.random((frames, 68, 3), np.float32),
+        random.random((frames, 52), np.float32),
+        np.zeros(frames, np.float32),
+        np.zeros((frames, 2), np.float32),
+        25.0,
+        "speech: a.wav",
+        camera(frames).head_to_camera if pose else None,
     )
 
 
@@ -44,10 +63,14 @@ def speech(frames: int = 4) -> SpeechFeatures:
 def avatar() -> Avatar:
     random = np.random.default_rng(2)
     return Avatar(
-        field={"levels": 2}, tensors={"grid.table": random.random((7, 2), np.float32), "scale": np.float32([3.0])},
-        identity=random.random(4, np.float32), motion_reference=random.random((5, 68, 3), np.float32),
-        expression_reference=random.random((5, 52), np.float32), camera=camera(),
-        background=random.integers(0, 255, (6, 8, 3), np.uint8).astype(np.uint8), consent={"text": "me", "granted": True},
+        field={"levels": 2},
+        tensors={"grid.table": random.random((7, 2), np.float32), "scale": np.float32([3.0])},
+        identity=random.random(4, np.float32),
+        motion_reference=random.random((5, 68, 3), np.float32),
+        expression_reference=random.random((5, 52), np.float32),
+        camera=camera(),
+        background=random.integers(0, 255, (6, 8, 3), np.uint8).astype(np.uint8),
+        consent={"text": "me", "granted": True},
         info={"steps": 10, "source": "ünïcode.mp4"},
     )
 
@@ -62,7 +85,10 @@ def equal(a, b) -> None:
             assert x == y, field.name
 
 
-@pytest.mark.parametrize("value", [camera(), camera(0), camera(1), face(), face(1), motion(), motion(0), motion(2, True), speech(0), speech()])
+@pytest.mark.parametrize(
+    "value",
+    [camera(), camera(0), camera(1), face(), face(1), motion(), motion(0), motion(2, True), speech(0), speech()],
+)
 def test_npz_round_trip(value, tmp_path):
     value.save(tmp_path / "x.npz")
     equal(value, type(value).load(tmp_path / "x.npz"))
@@ -88,13 +114,16 @@ def test_cam_to_world_is_the_inverse():
     np.testing.assert_allclose(product, np.tile(np.eye(4), (3, 1, 1)), atol=1e-6)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"intrinsics": np.eye(4, dtype=np.float32)}, "intrinsics: expected shape"),
-    ({"fps": 0.0}, "fps must be positive"),
-    ({"width": 0}, "empty"),
-    ({"head_to_camera": np.full((2, 4, 4), np.nan, np.float32)}, "NaN"),
-    ({"head_to_camera": np.tile(2 * np.eye(4, dtype=np.float32), (2, 1, 1))}, "orthonormal"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"intrinsics": np.eye(4, dtype=np.float32)}, "intrinsics: expected shape"),
+        ({"fps": 0.0}, "fps must be positive"),
+        ({"width": 0}, "empty"),
+        ({"head_to_camera": np.full((2, 4, 4), np.nan, np.float32)}, "NaN"),
+        ({"head_to_camera": np.tile(2 * np.eye(4, dtype=np.float32), (2, 1, 1))}, "orthonormal"),
+    ],
+)
 def test_camera_refuses(change, message):
     with pytest.raises(ValueError, match=message):
         replace(camera(), **change)
@@ -113,7 +142,12 @@ def test_other_kinds_of_file_are_refused_in_one_line(tmp_path):
     motion().save(tmp_path / "m.npz")
     (tmp_path / "text.npz").write_text("hello")
     np.savez(tmp_path / "plain.npz", a=np.zeros(3))
-    for name, message in (("m.npz", "holds a MotionSequence"), ("text.npz", "not a readable"), ("plain.npz", "not a readable"), ("no.npz", "no such file")):
+    for name, message in (
+        ("m.npz", "holds a MotionSequence"),
+        ("text.npz", "not a readable"),
+        ("plain.npz", "not a readable"),
+        ("no.npz", "no such file"),
+    ):
         with pytest.raises(UserError, match=message) as error:
             CameraTrack.load(tmp_path / name)
         assert name in str(error.value)

@@ -5,6 +5,7 @@
 Every option of the stage's dataclass, commented out, with its default and the remark beside it in
 geneface/config.py. tests/test_config.py fails where the files and the code disagree.
 """
+
 from __future__ import annotations
 
 import ast
@@ -16,9 +17,12 @@ from pathlib import Path
 from geneface import config
 
 STAGES = {
-    "prepare": config.PrepareConfig, "fit": config.FitConfig, "render": config.RenderConfig, "evaluate": config.EvaluateConfig,
+    "prepare": config.PrepareConfig,
+    "fit": config.FitConfig,
+    "render": config.RenderConfig,
+    "evaluate": config.EvaluateConfig,
 }
-HEAD = """# Options of `geneface {stage}` with their defaults. Copy the lines you want to change into a file of your own,
+HEAD = """# Options of `geneface {stage}` with their defaults. Copy lines you want to change into a file of your own,
 # without the # before the name, and give it with --config; or change one with --set name=value.
 
 """
@@ -27,8 +31,11 @@ HEAD = """# Options of `geneface {stage}` with their defaults. Copy the lines yo
 def explained(kind: type) -> list[tuple[str, str, str]]:
     """(name, default as YAML, remark) of every option of a configuration dataclass, in order."""
     source = inspect.getsource(kind)
-    remarks = {t.start[0]: t.string.lstrip("# ") for t in tokenize.generate_tokens(StringIO(source).readline)
-               if t.type == tokenize.COMMENT}
+    remarks = {
+        t.start[0]: t.string.lstrip("# ")
+        for t in tokenize.generate_tokens(StringIO(source).readline)
+        if t.type == tokenize.COMMENT
+    }
     rows = []
     for node in ast.parse(source).body[0].body:
         if isinstance(node, ast.AnnAssign) and node.value is not None:
@@ -43,8 +50,12 @@ def main() -> None:
     for stage, kind in STAGES.items():
         rows = explained(kind)
         width = max(len(name) + len(default) for name, default, _ in rows) + 4
-        lines = [f"#{name}: {default}".ljust(width) + (f"  # {remark}" if remark else "") for name, default, remark in rows]
-        (folder / f"{stage}.yaml").write_text(HEAD.format(stage=stage) + "\n".join(map(str.rstrip, lines)) + "\n", "utf-8")
+        lines = [
+            f"#{name}: {default}".ljust(width) + (f"  # {remark}" if remark else "") for name, default, remark in rows
+        ]
+        (folder / f"{stage}.yaml").write_text(
+            HEAD.format(stage=stage) + "\n".join(map(str.rstrip, lines)) + "\n", "utf-8"
+        )
 
 
 if __name__ == "__main__":

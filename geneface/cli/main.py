@@ -3,6 +3,7 @@
 Status 0: done. 2: bad input or usage, one line with the mend and no traceback. 1: a defect of ours,
 with its traceback. 130: stopped with Ctrl-C, as shells expect.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -31,7 +32,10 @@ _RESUME = {
 }
 
 app = typer.Typer(
-    name="geneface", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="geneface",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="A personal talking portrait: a portrait video in, that person speaking new audio out.",
 )
 
@@ -46,7 +50,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version.")
 ) -> None:
     pass
 
@@ -123,8 +127,10 @@ def _fail(name: str, message: str) -> int:
 
 def _defect(name: str, error: Exception) -> int:
     traceback.print_exception(error, file=sys.stderr)
-    say(f"{name}: a defect of geneface, not of your input: {type(error).__name__}: {' '.join(str(error).split())}; "
-        "please report it with the lines above")
+    say(
+        f"{name}: a defect of geneface, not of your input: {type(error).__name__}: {' '.join(str(error).split())}; "
+        "please report it with the lines above"
+    )
     return DEFECT
 
 

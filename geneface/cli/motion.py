@@ -1,4 +1,5 @@
 """The verbs of the motion model: evaluate-motion and train-motion."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,8 +12,17 @@ from ..errors import UserError
 from .common import AsJson, ConfigFile, Settings, show
 
 EVALUATE_KEYS = (
-    "clips", "mouth_open_correlation", "mouth_width_correlation", "lip_velocity_error", "baseline_lip_velocity_error",
-    "sync_within_1", "wer_real", "wer_generated", "closure_error", "jitter", "report",
+    "clips",
+    "mouth_open_correlation",
+    "mouth_width_correlation",
+    "lip_velocity_error",
+    "baseline_lip_velocity_error",
+    "sync_within_1",
+    "wer_real",
+    "wer_generated",
+    "closure_error",
+    "jitter",
+    "report",
 )
 
 
@@ -24,15 +34,24 @@ def add_to(app: typer.Typer) -> None:
 
 def evaluate_motion(
     corpus: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Prepared corpus, or folder of talking clips; its held-out clips.")
+        Optional[Path],
+        typer.Option(metavar="DIR", help="Prepared corpus, or folder of talking clips; its held-out clips."),
     ] = None,
-    person: Annotated[Optional[Path], typer.Option(metavar="PERSON_DIR", help="Prepared person; their held-out frames.")] = None,
-    split: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")] = None,
-    avatar: Annotated[Optional[Path], typer.Option(metavar="X.avatar", help="With --person: whose motion to generate.")] = None,
+    person: Annotated[
+        Optional[Path], typer.Option(metavar="PERSON_DIR", help="Prepared person; their held-out frames.")
+    ] = None,
+    split: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
+    ] = None,
+    avatar: Annotated[
+        Optional[Path], typer.Option(metavar="X.avatar", help="With --person: whose motion to generate.")
+    ] = None,
     work: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
     ] = None,
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="REPORT.html", help="Report to write.")] = None,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="REPORT.html", help="Report to write.")
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -54,7 +73,9 @@ def train_motion(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus, or folder of talking clips.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
     steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
-    split: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")] = None,
+    split: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
+    ] = None,
     work: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
     ] = None,

@@ -1,4 +1,5 @@
 """The verbs of the main chain: prepare, fit, speak, render, evaluate, demo."""
+
 from __future__ import annotations
 
 import time
@@ -13,8 +14,17 @@ from ..progress import say
 from .common import AsJson, ConfigFile, Settings, show
 
 PREPARE_KEYS = (
-    "frames", "fps", "seconds", "size", "frames_per_s", "reprojection_px", "jitter_deg", "audio_offset_frames", "cuts",
-    "verdicts", "report",
+    "frames",
+    "fps",
+    "seconds",
+    "size",
+    "frames_per_s",
+    "reprojection_px",
+    "jitter_deg",
+    "audio_offset_frames",
+    "cuts",
+    "verdicts",
+    "report",
 )
 FIT_KEYS = ("minutes", "steps", "avatar", "size_mb", "peak_memory_mb", "held_out")
 SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion")
@@ -33,7 +43,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for everything.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for everything.")] = Path(
+        "demo"
+    ),
     minutes: Annotated[Optional[float], typer.Option(help="Time for the fit.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,8 +75,10 @@ def prepare(
 
     options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size})
     if consent is None:
-        say("No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
-            "video agreed, add --consent \"who agreed to what\", so that whoever gets the avatar can see it.")
+        say(
+            "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
+            'video agreed, add --consent "who agreed to what", so that whoever gets the avatar can see it.'
+        )
     person = pipeline.prepare(video, output, options, consent)
     show(person.manifest["result"], as_json, PREPARE_KEYS)
 
@@ -92,8 +106,12 @@ def fit(
     from ..fit.monitor import peak_memory_mb
 
     result = {
-        "minutes": avatar.info["minutes"], "steps": avatar.info["steps"], "avatar": output,
-        "size_mb": output.stat().st_size / 1e6, "peak_memory_mb": peak_memory_mb(), "held_out": avatar.info.get("held_out"),
+        "minutes": avatar.info["minutes"],
+        "steps": avatar.info["steps"],
+        "avatar": output,
+        "size_mb": output.stat().st_size / 1e6,
+        "peak_memory_mb": peak_memory_mb(),
+        "held_out": avatar.info.get("held_out"),
     }
     show(result, as_json, FIT_KEYS)
 
@@ -110,7 +128,9 @@ def speak(
 ) -> None:
     """Speech to the motion of a face."""
     from .. import pipeline
-    from ..motion.predict import predict  # noqa: F401  loaded here, so that the figure below is of speech, not of imports
+    from ..motion.predict import (
+        predict,
+    )  # noqa: F401  loaded here, so that the figure below is of speech, not of imports
     from ..speech.features import extract  # noqa: F401
 
     if audio is None:
@@ -121,7 +141,11 @@ def speak(
     spent = time.perf_counter() - began
     seconds = len(motion) / motion.fps
     result = {
-        "frames": len(motion), "fps": motion.fps, "seconds": seconds, "real_time_factor": seconds / spent, "motion": output,
+        "frames": len(motion),
+        "fps": motion.fps,
+        "seconds": seconds,
+        "real_time_factor": seconds / spent,
+        "motion": output,
     }
     show(result, as_json, SPEAK_KEYS)
 
@@ -133,7 +157,9 @@ def render(
     motion: Annotated[
         Optional[Path], typer.Option(metavar="M.npz", help="Motion to show; with --audio, that is its sound.")
     ] = None,
-    size: Annotated[Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")] = None,
+    size: Annotated[
+        Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -155,7 +181,8 @@ def evaluate(
     avatar: AvatarFile,
     person: Annotated[Path, typer.Option(metavar="PERSON_DIR", help="The prepared person it was fitted on.")],
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="DIR", help="Folder for the report. Default: X.evaluation.")
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the report. Default: X.evaluation."),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,

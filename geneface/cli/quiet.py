@@ -1,4 +1,5 @@
 """Keeps the diagnostics of native libraries away from the terminal."""
+
 from __future__ import annotations
 
 import io
@@ -27,7 +28,8 @@ def quiet_native_libraries() -> Iterator[None]:
         return
     read, write = os.pipe()
     own, sys.stderr = sys.stderr, io.TextIOWrapper(
-        os.fdopen(os.dup(out), "wb", 0), encoding="utf-8", errors="replace", write_through=True)
+        os.fdopen(os.dup(out), "wb", 0), encoding="utf-8", errors="replace", write_through=True
+    )
     os.dup2(write, 2)
     os.close(write)
     thread = threading.Thread(target=_forward, args=(read, out), daemon=True)

@@ -1,4 +1,5 @@
 """The verbs about this machine: doctor and assets."""
+
 from __future__ import annotations
 
 from enum import Enum
@@ -67,8 +68,13 @@ def assets(
         "cache": str(room.cache_folder()),
         "assets": [
             {
-                "name": row.asset.name, "state": row.state, "size_mb": row.asset.size / 1e6, "licence": row.asset.licence,
-                "purpose": row.asset.purpose, "required": row.asset.required, "sha256": row.asset.sha256,
+                "name": row.asset.name,
+                "state": row.state,
+                "size_mb": row.asset.size / 1e6,
+                "licence": row.asset.licence,
+                "purpose": row.asset.purpose,
+                "required": row.asset.required,
+                "sha256": row.asset.sha256,
                 "path": None if row.path is None else str(row.path),
                 "sources": [" + ".join(map(str, parts)) for parts in row.asset.sources],
             }
