@@ -1,0 +1,161 @@
+"""Rays, layers, condition and fields: values and gradients."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from geneface import ops
+from geneface.nerf.cameras import camera_rays, image_pixels, invert_rigid, project
+from geneface.nerf.condition import CLAMP, ConditionEncoder, Standardiser
+from geneface.nerf.head import HeadField, HeadSpec
+from geneface.nerf.layers import MLP, TruncatedExp, frequency_encode, one_hot
+from geneface.nerf.portrait import Portrait, over
+from geneface.nerf.torso import ANCHORS, JAW, TorsoField, TorsoSpec, pose_values
+
+HEAD = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, ambient_levels=4, ambient_resolution=32)
+TORSO = TorsoSpec(levels=4, max_resolution=64, log2_table_size=10)
+INTRINSICS = torch.tensor([[90.0, 0, 20], [0, 95, 15], [0, 0, 1]])
+
+
+def pose(seed: int) -> torch.Tensor:
+    out = torch.eye(4)
+    out[:3, :3] = torch.from_numpy(Rotation.from_euler("xyz", [0.2, -0.3, 0.1 * seed]).as_matrix())
+    out[:3, 3] = torch.tensor([0.02, -0.01, 0.6 + 0.01 * seed])
+    return out
+
+
+def test_rays_pass_through_projected_points():
+    point = torch.tensor([[0.03, -0.05, -0.02]])
+    for seed in range(3):
+        transform = pose(seed)
+        pixel = project(point, INTRINSICS, transform[None])[0]
+        origin, direction = camera_rays(INTRINSICS, invert_rigid(transform), pixel)
+        along = (point - origin) @ direction[0]
+        assert torch.allclose(direction.norm(dim=1), torch.ones(1))
+        assert torch.allclose(origin + along * direction, point, atol=1e-6)
+
+
+def test_rays_take_a_pose_each():
+    transforms = invert_rigid(torch.stack([pose(0), pose(2)]))
+    pixels = torch.tensor([[3.5, 4.5], [10.5, 2.5]])
+    together = camera_rays(INTRINSICS, transforms, pixels)
+    for index in range(2):
+        alone = camera_rays(INTRINSICS, transforms[index], pixels[index : index + 1])
+        for a, b in zip(together, alone):
+            assert torch.allclose(a[index], b[0], atol=1e-6)
+
+
+def test_pixels_of_an_image_that_is_not_square():
+    pixels = image_pixels(3, 2)
+    assert pixels.tolist() == [[0.5, 0.5], [1.5, 0.5], [2.5, 0.5], [0.5, 1.5], [1.5, 1.5], [2.5, 1.5]]
+
+
+def test_inverse_of_rigid_transforms():
+    transform = torch.stack([pose(1), pose(5)])
+    assert torch.allclose(invert_rigid(transform) @ transform, torch.eye(4).expand(2, 4, 4), atol=1e-6)
+
+
+def test_truncated_exp_limits_value_and_gradient():
+    x = torch.tensor([-1.0, 2.0, 30.0], requires_grad=True)
+    y = TruncatedExp.apply(x)
+    y.sum().backward()
+    limit = np.exp(TruncatedExp.LIMIT)
+    assert y.tolist() == pytest.approx([np.exp(-1), np.exp(2), limit], rel=1e-5)
+    assert x.grad.tolist() == pytest.approx([np.exp(-1), np.exp(2), limit], rel=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 31, 33])
+def test_frame_inputs_equal_concatenated_inputs(samples):
+    """One product with one-hot frames, one with a bias, and plain concatenation are the same function."""
+    torch.manual_seed(0)
+    net = MLP([5, 16, 3], per_frame=4)
+    x, frames, index = torch.randn(samples, 5), torch.randn(3, 4), torch.randint(0, 3, (samples,))
+    plain = torch.cat([x, frames[index]], 1) @ torch.cat([net.layers[0].weight, net.frame_layer.weight], 1).T
+    plain = plain.relu() @ net.layers[1].weight.T
+    assert torch.allclose(net(x, frames, one_hot(index, 3)), plain, atol=1e-5)
+    alone = net(x[:1], frames[index[:1]])
+    assert torch.allclose(alone, plain[:1], atol=1e-5)
+
+
+def test_frequency_encoding_values():
+    out = frequency_encode(torch.tensor([[0.25, -0.5]]), 2)
+    expected = [0.25, -0.5]
+    for value in (0.25, -0.5):
+        expected += [np.sin(np.pi * value), np.sin(2 * np.pi * value), np.cos(np.pi * value), np.cos(2 * np.pi * value)]
+    assert out[0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_standardiser_floors_still_values_and_holds_extremes():
+    standardise = Standardiser(2)
+    values = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    standardise.set(values, least=0.5)
+    assert standardise.mean.tolist() == [1.0, 1.0] and standardise.deviation.tolist() == [1.0, 0.5]
+    assert standardise(torch.tensor([[100.0, 1.25]])).tolist() == [[CLAMP, 0.5]]
+
+
+def test_condition_noise_is_seeded():
+    encoder = ConditionEncoder(6, 3)
+    draws = [encoder(torch.zeros(2, 6), 0.1, torch.Generator().manual_seed(4)) for _ in range(2)]
+    assert torch.equal(*draws) and not torch.equal(draws[0], encoder(torch.zeros(2, 6)))
+
+
+def test_head_field_ranges_and_gradients():
+    torch.manual_seed(0)
+    head = HeadField(HEAD)
+    head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
+    x = (torch.rand(33, 3) - 0.5) * 0.2
+    index = torch.randint(0, 2, (33,))
+    codes = torch.ones(2, HEAD.appearance, requires_grad=True)
+    sigma, rgb, ambient = head(
+        x, ops.spherical_harmonics(torch.nn.functional.normalize(x, dim=1)), head.encoder(torch.randn(2, 204)), codes,
+        one_hot(index, 2),
+    )
+    assert sigma.shape == (33,) and (sigma > 0).all()
+    assert rgb.shape == (33, 3) and (rgb > 0).all() and (rgb < 1).all()
+    assert ambient.shape == (33, 2 + HEAD.condition) and (ambient.abs() <= 1).all()
+    (sigma.sum() + rgb.sum()).backward()
+    for name, value in head.named_parameters():
+        assert value.grad is not None and value.grad.abs().sum() > 0, name
+    assert codes.grad is not None and codes.grad.abs().sum() > 0
+
+
+def test_torso_field_starts_undeformed_and_learns_everywhere():
+    torch.manual_seed(0)
+    torso = TorsoField(TORSO)
+    codes = torch.ones(1, TORSO.appearance)
+    rgb, alpha, shift = torso(torch.rand(31, 2), torso.encoder(torch.randn(1, 2 * (len(ANCHORS) + len(JAW)))), codes)
+    assert rgb.shape == (31, 3) and alpha.shape == (31,)
+    assert shift.abs().max() < 0.02
+    (rgb.sum() + alpha.sum() + shift.sum()).backward()
+    assert all(value.grad is not None for value in torso.parameters())
+
+
+def test_pose_values_follow_the_head():
+    landmarks = torch.rand(2, 68, 3) * 0.1
+    still = pose_values(landmarks, torch.stack([pose(0), pose(0)]), INTRINSICS, 40.0)
+    moved = pose(0).clone()
+    moved[0, 3] += 0.06  # metres to the right, at 0.6 m: 90 px * 0.1 = 9 px
+    shifted = pose_values(landmarks, torch.stack([pose(0), moved]), INTRINSICS, 40.0)
+    assert torch.allclose(shifted[0], still[0])
+    assert ((shifted[1] - still[1])[0::2] * 40).mean().item() == pytest.approx(9, abs=1.5)
+
+
+def test_weights_of_samples_sum_to_opacity():
+    torch.manual_seed(0)
+    portrait = Portrait(HEAD, TORSO, 3, 16, 8, 8)
+    portrait.head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
+    rays_o = torch.tensor([[0.0, 0, -0.5]]).repeat(7, 1)
+    rays_d = torch.nn.functional.normalize(torch.randn(7, 3) * 0.3 + torch.tensor([0, 0, 1.0]), dim=1)
+    samples = portrait.sample_head(
+        rays_o, rays_d, portrait.head.encoder(torch.zeros(1, 204)), portrait.head_codes[:1], None, 0.004, 64
+    )
+    _, alpha, _ = ops.composite(samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets, 0.0)
+    summed = torch.zeros(7).index_add(0, samples.ray, samples.weights())
+    assert torch.allclose(summed, alpha.detach(), atol=1e-5)
+
+
+def test_over_composites_premultiplied_layers():
+    front, back = torch.tensor([[0.2, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    assert over(front, torch.tensor([0.25]), back).tolist() == [[pytest.approx(0.2), 0.75, 0.0]]
