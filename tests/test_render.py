@@ -28,7 +28,8 @@ def avatar() -> Avatar:
     """An untrained avatar: its head is a fog, but all of its file is there."""
     torch.manual_seed(0)
     head = HeadSpec(levels=4, max_resolution=32, log2_table_size=9, ambient_levels=2, ambient_resolution=32, hidden=16)
-    portrait = Portrait(head, TorsoSpec(levels=4, max_resolution=32, log2_table_size=9, hidden=16), 5, 16, WIDTH, HEIGHT)
+    torso = TorsoSpec(levels=4, max_resolution=32, log2_table_size=9, hidden=16)
+    portrait = Portrait(head, torso, 5, 16, WIDTH, HEIGHT)
     portrait.head.aabb.copy_(torch.tensor([-0.08, -0.11, -0.1, 0.08, 0.11, 0.1]))
     torch.nn.init.normal_(portrait.head_codes)
     landmarks = landmarks68(np.linspace(0, 0.02, 5)).astype(np.float32)
@@ -119,8 +120,8 @@ def test_packing_returns_the_same_field(avatar, tmp_path):
     again = Avatar.load(tmp_path / "a.avatar")
     before, after = unpack_portrait(avatar).state_dict(), unpack_portrait(again).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    frames = [AvatarRenderer(x).frame(avatar.motion_reference[1], avatar.camera.head_to_camera[1]) for x in (avatar, again)]
-    assert np.array_equal(*frames)
+    arguments = avatar.motion_reference[1], avatar.camera.head_to_camera[1]
+    assert np.array_equal(AvatarRenderer(avatar).frame(*arguments), AvatarRenderer(again).frame(*arguments))
 
 
 def test_fields_of_another_kind_are_refused(avatar):

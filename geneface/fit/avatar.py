@@ -192,8 +192,8 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
         motion_reference=motion.landmarks[reference].astype(np.float32),
         expression_reference=motion.expression[reference].astype(np.float32),
         camera=CameraTrack(
-            intrinsics=camera.intrinsics, head_to_camera=camera.head_to_camera[replayed.start : replayed.stop], width=camera.width,
-            height=camera.height, fps=camera.fps,
+            intrinsics=camera.intrinsics, head_to_camera=camera.head_to_camera[replayed.start : replayed.stop],
+            width=camera.width, height=camera.height, fps=camera.fps,
         ),
         background=person.background, consent=_consent(person),
         info={

@@ -14,7 +14,8 @@ SCHEMA_VERSION = 1
 
 
 def save_checkpoint(
-    path: Path, module: nn.Module, average: dict[str, Tensor], optimisers: dict[str, torch.optim.Optimizer], header: dict
+    path: Path, module: nn.Module, average: dict[str, Tensor], optimisers: dict[str, torch.optim.Optimizer],
+    header: dict,
 ) -> None:
     """Write module, its weight average and optimiser states; `header` is JSON (step, seconds, generators)."""
     from safetensors.torch import save_file

@@ -37,7 +37,7 @@ def focus_boxes(person: PreparedPerson, frames: list[int], store: FrameStore) ->
     """Boxes that `RaySampler` draws from, [T,4] each [px]."""
     landmarks = person.face.landmarks[frames].astype(float)
     return {
-        "head": mask_boxes(store, 3, 0.04),
+        "head": mask_boxes(store, 3, 0.04), "torso": mask_boxes(store, 4, 0.02),
         "mouth": landmark_boxes(landmarks, LIPS, 0.25),
         "eyes": landmark_boxes(landmarks, [*EYE_LEFT, *EYE_RIGHT, *BROWS], 0.1),
         "face": landmark_boxes(landmarks, FACE_OVAL, 0.05),
@@ -103,7 +103,9 @@ def build_portrait(
     portrait.torso.encoder.standardise.set(pose_values(landmarks, poses, intrinsics, side), LEAST_DEVIATION_IMAGE)
 
     views = np.unique(np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int))
-    masks = ((poses[slot], torch.from_numpy(store.picture(int(slot))[..., 3].astype(np.float32) / 255)) for slot in views)
+    masks = (
+        (poses[slot], torch.from_numpy(store.picture(int(slot))[..., 3].astype(np.float32) / 255)) for slot in views
+    )
     band = DepthBand(face_points) if face_points is not None else None
     portrait.occupancy.carve(portrait.head.aabb, intrinsics, masks, face_front=band)
 

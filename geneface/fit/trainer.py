@@ -23,8 +23,10 @@ MASK_EARLY = 10.0  # the head mask weighs this many times as much at the start
 MASK_EARLY_UNTIL = 0.1
 OCCUPANCY_EVERY = 16
 OCCUPANCY_START = 256  # first step that may empty cells
-OCCUPANCY_HALF_LIFE = 1500.0  # steps after which a cell that went dark is half forgotten
-OCCUPANCY_THRESHOLD = 0.01  # share of a ray's light
+# Steps after which a cell that went dark is half forgotten. A surface cell (weight 0.3 and more) is kept
+# for four half-lives: long enough for a rare mouth shape to come round, short enough to shed the first fog.
+OCCUPANCY_HALF_LIFE = 300.0
+OCCUPANCY_THRESHOLD = 0.02  # share of a ray's light
 EMA_EVERY = 8
 WARM_UP = 100
 LEAST_RAYS = 768
@@ -179,9 +181,7 @@ class Trainer:
         rows = torch.nonzero(evaluated).flatten()
         rgb, alpha, shift = torch.zeros(len(batch), 3), torch.zeros(len(batch)), torch.zeros(len(batch), 2)
         if len(rows):
-            condition = portrait.torso.encoder(
-                self._pose_values[batch.frames], self.config.condition_noise, self._generator
-            )
+            condition = portrait.torso.encoder(self._pose_values[batch.frames])
             slots = one_hot(batch.slot[rows], len(batch.frames))
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.config.amp):
                 values = portrait.torso(

@@ -54,7 +54,8 @@ def test_the_motion_opens_the_mouth(mock, fitted):
     avatar = Avatar.load(fitted.avatar)
     motion = mock[1]
     renderer = AvatarRenderer(avatar)
-    closed, opened = (motion.landmarks[i] for i in (motion.expression[:, 24].argmin(), motion.expression[:, 24].argmax()))
+    opening = motion.expression[:, 24]
+    closed, opened = motion.landmarks[opening.argmin()], motion.landmarks[opening.argmax()]
     pose = mock[0].camera.head_to_camera[4]
     change = np.abs(renderer.frame(closed, pose).astype(int) - renderer.frame(opened, pose)).sum(-1)
     box = mock[0].face.landmarks[4, 13]

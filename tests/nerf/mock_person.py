@@ -30,9 +30,11 @@ def landmarks68(opening: np.ndarray) -> np.ndarray:
     angle = np.linspace(0, np.pi, 17)
     jaw = np.stack([-0.07 * np.cos(angle), 0.095 * np.sin(angle)], -1)
     brows = np.stack([np.r_[np.linspace(-0.05, -0.015, 5), np.linspace(0.015, 0.05, 5)], np.full(10, -0.04)], -1)
-    nose = np.stack([np.r_[np.zeros(4), np.linspace(-0.012, 0.012, 5)], np.r_[np.linspace(-0.02, 0.01, 4), np.full(5, 0.018)]], -1)
+    nose_x = np.r_[np.zeros(4), np.linspace(-0.012, 0.012, 5)]
+    nose = np.stack([nose_x, np.r_[np.linspace(-0.02, 0.01, 4), np.full(5, 0.018)]], -1)
     ring6, ring12, ring8 = (np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (6, 12, 8))
-    eyes = np.concatenate([np.stack([x + 0.012 * np.cos(ring6), -0.02 + 0.005 * np.sin(ring6)], -1) for x in (-0.03, 0.03)])
+    eye = np.stack([0.012 * np.cos(ring6), -0.02 + 0.005 * np.sin(ring6)], -1)
+    eyes = np.concatenate([eye + [x, 0] for x in (-0.03, 0.03)])
     rest = np.concatenate([jaw, brows, nose, eyes])
     out = []
     for amount in opening:
@@ -65,7 +67,8 @@ def make_mock_person(
     random = np.random.default_rng(seed)
     time = np.arange(frames) / 25
     opening = 0.012 * (1 + np.sin(2 * np.pi * 2.1 * time + random.random())) * (np.sin(2 * np.pi * 0.4 * time) > -0.6)
-    angles = np.stack([0.12 * np.sin(2 * np.pi * 0.5 * time), 0.25 * np.sin(2 * np.pi * 0.37 * time + 1), 0.05 * np.sin(time)], -1)
+    nod, turn = 0.12 * np.sin(2 * np.pi * 0.5 * time), 0.25 * np.sin(2 * np.pi * 0.37 * time + 1)
+    angles = np.stack([nod, turn, 0.05 * np.sin(time)], -1)
     poses = np.tile(np.eye(4), (frames, 1, 1))
     poses[:, :3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
     poses[:, :3, 3] = np.stack([0.012 * np.sin(2 * time), -0.03 + 0.006 * np.cos(3 * time), 0.6 + 0 * time], -1)
