@@ -115,10 +115,12 @@ def fit(
         avatar.save(out)
         strip = held_out_strip(avatar, person, motion)
         monitor.picture("held_out", strip, trainer.step_count)
-    return FitResult(
-        avatar=out, minutes=trainer.seconds / 60, steps=trainer.step_count, size_mb=out.stat().st_size / 1e6,
-        peak_memory_mb=peak_memory_mb(), strip=strip,
-    )
+        figures = {
+            "minutes": trainer.seconds / 60, "steps": trainer.step_count, "size_mb": out.stat().st_size / 1e6,
+            "peak_memory_mb": peak_memory_mb(),
+        }
+        monitor.report(folder / "report.html", f"Fitted: {person.source}", figures, strip)
+    return FitResult(avatar=out, strip=strip, **figures)
 
 
 def _tracked(person: PreparedPerson) -> tuple[MotionSequence, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..progress import say
+from ..report import Report
 
 
 def peak_memory_mb() -> float | None:
@@ -32,6 +33,7 @@ class Monitor:
     def __init__(self, folder: Path, description: str) -> None:
         self._folder, self._description = folder, description
         self._next_line = 0.0
+        self._curves: dict[str, list[tuple[int, float]]] = {}
 
     def __enter__(self) -> "Monitor":
         from rich.console import Console
@@ -67,7 +69,25 @@ class Monitor:
     def scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+            self._curves.setdefault(name, []).append((step, value))
 
     def picture(self, name: str, picture: np.ndarray, step: int) -> None:
         """[H,W,3] uint8."""
         self._writer.add_image(name, torch.from_numpy(picture), step, dataformats="HWC")
+
+    def report(self, path: Path, title: str, values: dict, strip: np.ndarray) -> None:
+        """One page about the fit: figures, held-out frames above renders of them, and curves of this run.
+
+        Args:
+            values: figures, which the JSON beside the page holds too.
+            strip: [H,W,3] uint8.
+        """
+        page = Report(title)
+        section = page.section("Result")
+        section.values(values)
+        section.picture(strip, "held-out frames, and what the avatar makes of them")
+        for name, label in (("rays/psnr", "PSNR of training rays [dB]"), ("rays/samples_per_ray", "samples per ray")):
+            if name in self._curves:
+                steps, curve = zip(*self._curves[name])
+                section.plot(lambda axes, x=steps, y=curve: axes.plot(x, y), f"{label} against steps")
+        page.save(path, values)
