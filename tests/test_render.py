@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+import geneface.render as rendering
 from geneface.config import RenderConfig
 from geneface.errors import UserError
-from geneface.media import probe
+from geneface.media import probe, read_audio, read_frames
 from geneface.nerf.condition import LEAST_DEVIATION_M
 from geneface.nerf.head import HeadSpec
 from geneface.nerf.pack import pack_portrait, unpack_portrait
@@ -100,10 +101,46 @@ def test_layers_compose_to_the_picture(avatar):
     assert 0.5 < centre < 0.7  # the head's box is 0.5 to 0.7 m away
 
 
-def test_a_head_out_of_the_picture_leaves_the_rest(avatar):
+@pytest.mark.parametrize("shift", [(5, 0, 0), (-5, 0, 0), (0, 5, 0), (0, -5, 0), (0, 0, -3)])
+def test_a_head_out_of_the_picture_leaves_the_rest(avatar, shift):
+    """On every side, and behind the camera."""
     pose = avatar.camera.head_to_camera[0].copy()
-    pose[0, 3] = 5.0
-    assert AvatarRenderer(avatar).layers(avatar.motion_reference[0], pose).head_alpha.max() == 0
+    pose[:3, 3] += shift
+    layers = AvatarRenderer(avatar).layers(avatar.motion_reference[0], pose)
+    assert layers.head_alpha.max() == 0 and torch.isfinite(layers.rgb).all()
+
+
+@pytest.mark.parametrize("axis, sign", [(0, 1), (0, -1), (1, 1), (1, -1)])
+def test_a_head_partly_out_of_the_picture_is_cut_at_its_edge(avatar, axis, sign):
+    """What remains is what a picture large enough would show there."""
+    size = (WIDTH, HEIGHT)[axis]
+    pose = avatar.camera.head_to_camera[0].copy()
+    pose[axis, 3] = sign * 0.6 * size / 2 / 40  # its centre on the picture's edge
+    alpha = AvatarRenderer(avatar, amp=False).layers(avatar.motion_reference[0], pose).head_alpha
+    near = alpha.movedim(1 - axis, 0).amax(1)  # along the axis
+    near = near if sign > 0 else near.flip(0)
+    assert near[-1] > 0.3 and near[0] == 0
+    # Moving the principal point instead of the picture's edge shows the same pixels.
+    big = np.zeros((3 * HEIGHT, 3 * WIDTH, 3), np.uint8)
+    camera = avatar.camera
+    intrinsics = camera.intrinsics.copy()
+    intrinsics[:2, 2] += (WIDTH, HEIGHT)
+    wide = replace(
+        avatar, background=big, camera=replace(camera, intrinsics=intrinsics, width=3 * WIDTH, height=3 * HEIGHT)
+    )
+    whole = AvatarRenderer(wide, amp=False).layers(avatar.motion_reference[0], pose).head_alpha
+    assert torch.allclose(whole[HEIGHT : 2 * HEIGHT, WIDTH : 2 * WIDTH], alpha, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_arrays_render_without_a_warning(avatar):
+    arrays = [avatar.background, avatar.camera.intrinsics, avatar.motion_reference[0], avatar.camera.head_to_camera[0]]
+    arrays = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    still = replace(avatar, background=arrays[0], camera=replace(avatar.camera, intrinsics=arrays[1]))
+    expected = AvatarRenderer(avatar).frame(avatar.motion_reference[0], avatar.camera.head_to_camera[0])
+    assert np.array_equal(AvatarRenderer(still).frame(*arrays[2:]), expected)
 
 
 def test_size_scales_picture_and_camera(avatar):
@@ -139,6 +176,9 @@ def test_video_is_as_long_as_the_motion_and_carries_sound(avatar, tmp_path):
     assert result.frames == 13 and result.seconds == pytest.approx(0.52)
     assert result.fps_delivered > 0 and result.frame_ms_p95 > 0 and result.output == str(out)
     assert (info.width, info.height) == (34, 26)  # yuv420p wants even sizes
+    assert info.fps == pytest.approx(25) and info.has_audio
+    assert sum(1 for _ in read_frames(out, fps=None)) == 13
+    assert len(read_audio(out)) / 16000 == pytest.approx(0.5, abs=0.1)
     with pytest.raises(UserError, match="start"):
         render(avatar, motion(3), out, RenderConfig(start=5))
 
@@ -151,3 +191,49 @@ def test_interrupted_rendering_leaves_nothing(avatar, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         render(avatar, motion(3), tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_motion_is_refused(avatar, tmp_path):
+    with pytest.raises(UserError, match="no frames"):
+        render(avatar, motion(0, landmarks=np.zeros((0, 68, 3), np.float32)), tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_long_motion_replays_poses_without_a_jump(avatar):
+    """Past the end of the training video the head turns back: no step is larger than the video's own."""
+    moved = np.stack([pose for pose, _ in zip(head_poses(avatar, motion(1), 3), range(40))])[:, 0, 3]
+    assert np.abs(np.diff(moved)).max() == pytest.approx(0.01)
+    assert moved[:4] == pytest.approx([0.03, 0.04, 0.03, 0.02])
+    assert np.unique(moved) == pytest.approx([0, 0.01, 0.02, 0.03, 0.04])
+
+
+def test_frames_are_written_as_they_are_rendered(avatar, tmp_path, monkeypatch):
+    """Memory does not grow with the length: no frame is rendered before the last one has been written."""
+    events = []
+    frame = AvatarRenderer.frame
+
+    def rendered(self, *arguments):
+        events.append("render")
+        return frame(self, *arguments)
+
+    class Writer(rendering.VideoWriter):
+        def write(self, picture):
+            events.append("write")
+            super().write(picture)
+
+    monkeypatch.setattr(AvatarRenderer, "frame", rendered)
+    monkeypatch.setattr(rendering, "VideoWriter", Writer)
+    render(avatar, motion(12), tmp_path / "out.mp4")  # of 5 poses
+    assert events == ["render", "write"] * 12
+
+
+def test_motion_file_drives_the_same_video(avatar, tmp_path):
+    pose = np.tile(np.eye(4, dtype=np.float32), (4, 1, 1))
+    pose[:, 2, 3] = 0.7
+    made = motion(4, head_pose=pose)
+    made.save(tmp_path / "motion.npz")
+    again = MotionSequence.load(tmp_path / "motion.npz")
+    assert again.source == "test" and np.array_equal(again.head_pose, pose)
+    for index, name in enumerate(("a.mp4", "b.mp4")):
+        render(avatar, (made, again)[index], tmp_path / name)
+    assert all(np.array_equal(a, b) for a, b in zip(read_frames(tmp_path / "a.mp4"), read_frames(tmp_path / "b.mp4")))
