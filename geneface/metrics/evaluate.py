@@ -198,7 +198,8 @@ def _check(avatar: Avatar, person: PreparedPerson, frames: range) -> None:
     if not len(frames):
         raise UserError(f"{person.path}: no held-out frames to evaluate on; prepare a longer video")
     same_camera = np.allclose(avatar.camera.intrinsics, person.camera.intrinsics, rtol=1e-5)
-    if not same_camera or len(avatar.camera) != len(person.train_frames):
+    identities = avatar.identity, person.face.identity
+    if not same_camera or len(identities[0]) != len(identities[1]) or not np.allclose(*identities, atol=1e-4):
         raise UserError(f"{person.path}: is not the prepared person this avatar was fitted on; give that one")
 
 

@@ -182,6 +182,8 @@ def test_an_avatar_of_somebody_else_is_refused(scene):
     other = CameraTrack(avatar.camera.intrinsics * [[1.2], [1.2], [1]], avatar.camera.head_to_camera, SIZE, SIZE, 25.0)
     with pytest.raises(UserError, match="not the prepared person"):
         evaluation.evaluate(Avatar(**{**vars(avatar), "camera": other}), person)
+    with pytest.raises(UserError, match="not the prepared person"):
+        evaluation.evaluate(Avatar(**{**vars(avatar), "identity": avatar.identity + 0.5}), person)
 
 
 def test_nothing_held_out(scene):
