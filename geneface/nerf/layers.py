@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+# Matrix products in bfloat16 are compiled and kept for every number of rows they meet, 10 MB a frame where
+# sample counts never repeat. Rounded up to these rows, few sizes are met.
+ROWS = 4096
+
+
 class MLP(nn.Module):
     """Fully connected, ReLU between layers, no biases (as in instant-NGP and RAD-NeRF).
 
@@ -34,6 +39,10 @@ class MLP(nn.Module):
             per_frame: [F, per_frame] inputs of each frame.
             slots: [M,F] one-hot frame of each sample; may be None if F = 1.
         """
+        rows = len(x)
+        if rows > ROWS:
+            x = F.pad(x, (0, 0, 0, -rows % ROWS))
+            slots = slots if slots is None else F.pad(slots, (0, 0, 0, -rows % ROWS))
         first = self.layers[0].weight
         if self.frame_layer is None:
             x = F.linear(x, first)
@@ -46,7 +55,7 @@ class MLP(nn.Module):
                 x = F.linear(torch.cat([x, slots], dim=1), torch.cat([first, offsets.T.to(first.dtype)], dim=1))
         for layer in self.layers[1:]:
             x = F.linear(F.relu(x), layer.weight)
-        return x
+        return x[:rows]
 
 
 class TruncatedExp(torch.autograd.Function):
