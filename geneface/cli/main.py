@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: those after the program's name; by default the process's own.
     """
     # MediaPipe 0.10.14 calls what protobuf is about to take away; the pinned protobuf has it.
-    warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+    for message in ("SymbolDatabase.GetPrototype", "MessageFactory class"):
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
     with quiet_native_libraries():
         status = run(sys.argv[1:] if arguments is None else list(arguments))
     raise SystemExit(status)
