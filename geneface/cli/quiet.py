@@ -28,7 +28,7 @@ def quiet_native_libraries() -> Iterator[None]:
         return
     read, write = os.pipe()
     own, sys.stderr = sys.stderr, io.TextIOWrapper(
-        os.fdopen(os.dup(out), "wb", 0), encoding="utf-8", errors="replace", write_through=True
+        os.fdopen(os.dup(out), "wb"), encoding="utf-8", errors="replace", line_buffering=True  # no line is split by another
     )
     os.dup2(write, 2)
     os.close(write)
