@@ -27,8 +27,9 @@ def quiet_native_libraries() -> Iterator[None]:
         yield
         return
     read, write = os.pipe()
+    # Buffered by the line, so that a forwarded line never splits one.
     own, sys.stderr = sys.stderr, io.TextIOWrapper(
-        os.fdopen(os.dup(out), "wb"), encoding="utf-8", errors="replace", line_buffering=True  # no line is split by another
+        os.fdopen(os.dup(out), "wb"), encoding="utf-8", errors="replace", line_buffering=True
     )
     os.dup2(write, 2)
     os.close(write)
