@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geneface import media
+from geneface.assets import file_hash
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
@@ -26,7 +27,7 @@ from .ingest import Scan, scan, write_frames
 from .landmarks import Detections, detect_landmarks
 from .masks import write_masks
 from .shots import Take, longest_take
-from .stages import Data, Manifest, file_hash
+from .stages import Data, Manifest
 from .streams import Sequence, encode_png, read_picture
 from .segment import PersonSegmenter, Plate, refine
 from .summary import write_report

@@ -20,15 +20,6 @@ from geneface.types import PreparedPerson, write_atomically
 Data = dict[str, Any]
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class Manifest:
     """`manifest.json` of a person's folder while it is being made.
 

@@ -87,7 +87,7 @@ def status(asset: Asset, thorough: bool = False) -> Status:
     if file is None:
         short = cache_folder() / asset.filename
         return Status(asset, short, "damaged") if short.is_file() else Status(asset, None, "missing")
-    if thorough and _sha256(file) != asset.sha256:
+    if thorough and file_hash(file) != asset.sha256:
         return Status(asset, file, "damaged")
     return Status(asset, file, "ok")
 
@@ -139,7 +139,7 @@ def _make(asset: Asset, scratch: Path, target: Path) -> None:
         except SourceError as error:
             failures.append(str(error))
             continue
-        if _sha256(joined) != (asset.source_sha256 or asset.sha256):
+        if file_hash(joined) != (asset.source_sha256 or asset.sha256):
             failures.append(f"{where} gave other bytes than the manifest's sha256")
             joined.unlink()
             continue
@@ -147,7 +147,7 @@ def _make(asset: Asset, scratch: Path, target: Path) -> None:
         if asset.convert:
             ready = scratch / asset.filename
             getattr(convert, asset.convert)(joined, ready)
-            if _sha256(ready) != asset.sha256:
+            if file_hash(ready) != asset.sha256:
                 failures.append(f"{where}: conversion gave other bytes than the manifest's sha256")
                 continue
         # The scratch folder lies inside the cache, so this is a rename: readers see all or nothing.
@@ -164,7 +164,8 @@ def _own_folder() -> Path | None:
     return Path(chosen) if chosen else None
 
 
-def _sha256(file: Path) -> str:
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with open(file, "rb") as source:
         while block := source.read(1 << 20):

@@ -1,13 +1,13 @@
 """The pictures that renders are compared with: the source video's own pixels where it can still be found."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .. import media
+from ..assets import file_hash
 from ..types import PreparedPerson
 from .image import fit_side, resize
 
@@ -51,7 +51,7 @@ def _find_video(person: PreparedPerson, video: str | Path | None) -> Path | None
         places = [Path(source["path"])] if source.get("path") else []
         places += [person.path.absolute().parent / name, Path(name)] if name else []
     for place in places:
-        if place.is_file() and _sha256(place) == source["sha256"]:
+        if place.is_file() and file_hash(place) == source["sha256"]:
             return place
     return None
 
@@ -66,11 +66,3 @@ def _from_video(person: PreparedPerson, video: Path, frames: range) -> Iterator[
     for number, frame in enumerate(media.read_frames(video, person.fps, first, stop), first):
         if number in wanted:
             yield resize(np.ascontiguousarray(frame[y : y + side, x : x + side]), (SCALE, SCALE))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

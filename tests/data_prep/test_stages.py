@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from data_prep.stages import Manifest, file_hash
+from data_prep.stages import Manifest
+from geneface.assets import file_hash
 from geneface.errors import UserError
 
 
