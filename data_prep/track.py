@@ -23,7 +23,7 @@ from geneface.types import CameraTrack, FaceTrack
 from .landmarks import Detections, detect_landmarks
 from .smooth import adaptive, fill, jitter, whittaker
 from .track_solve import (
-    Frames, Head, Prior, frame_step, linearise, offset_step, person_step, pose_step, project,
+    Frames, Head, Prior, frame_step, offset_step, person_step, pose_step, project,
 )
 
 __all__ = ["Detections", "Person", "TrackConfig", "TrackQuality", "detect_landmarks", "fit_person", "fit_track"]

@@ -14,7 +14,7 @@ from .config import FitConfig, PrepareConfig, RenderConfig, override, resolve
 from .errors import UserError
 from .progress import say
 from .report import Report
-from .types import Avatar, PreparedPerson, write_atomically
+from .types import write_atomically
 
 SECONDS, SIZE = 40.0, 256
 CONSENT = "Drawn by the program; nobody was filmed."

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import geneface
 from geneface import pipeline
 from geneface.cli import main
 from geneface.cli.main import run

@@ -13,7 +13,6 @@ from ..face.landmarks import JAW_68, LIPS_68, mouth_opening, mouth_width
 from ..types import EXPRESSIONS, Avatar, PreparedPerson, check_array
 from .corpus import MotionCorpus, read_split
 from .generate import generate_weights
-from .inputs import melody
 from .vae import MotionGenerator
 
 _CLOSED_SHARE = 0.1  # of the tracked opening's range: below it the mouth counts as closed

@@ -1,7 +1,6 @@
 """Speech features to facial motion: generator, silence, the person's own space, eyes."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
