@@ -24,14 +24,15 @@ from setuptools.command.build_ext import build_ext
 FOLDER = "geneface.ops._native"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 CPU = "cuda_ext/cpu"
-SOURCES = [f"{CPU}/{name}.cpp" for name in ("grid", "march", "parallel", "rasterize", "samples")]
+ONCE = [f"{CPU}/{name}.cpp" for name in ("level", "memory")]  # in the portable library only
+SOURCES = sorted(p.as_posix() for p in Path(CPU).glob("*.cpp") if p.as_posix() not in ONCE)
 # Whether a sample lies in a cell, or a pixel in a triangle, must not depend on fused multiply-add.
 EXACT = (f"{CPU}/march.cpp", f"{CPU}/rasterize.cpp")
 VARIANTS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
 }
-CUDA_SOURCES = [f"cuda_ext/cuda/{name}.cu" for name in ("grid", "march", "rasterize", "samples")]
+CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/rasterize.cu")
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 # The YAML files lie beside the package in the source tree and inside it once installed.
@@ -57,7 +58,7 @@ def find_nvcc() -> str | None:
 
 
 def libraries() -> list[Extension]:
-    found = [library("cpu_portable", [*SOURCES, f"{CPU}/level.cpp", f"{CPU}/memory.cpp"])]
+    found = [library("cpu_portable", [*SOURCES, *ONCE])]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
         found += [library(f"cpu_{variant}", SOURCES) for variant in VARIANTS]
     wanted = os.environ.get("GENEFACE_CUDA", "")

@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,36 +23,12 @@ CPU_VARIANTS = ("portable", "avx2", "avx512")  # by geneface_cpu_level()
 FOLDER = Path(__file__).parent / "_native"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
-_I32, _I64, _F32, _PTR, _CONTEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_ssize_t
-
-
-class _Grid(ctypes.Structure):
-    """`geneface_grid` of geneface_ops.h."""
-
-    _fields_ = [
-        ("dims", _I32), ("levels", _I32), ("features", _I32), ("log2_table_size", _I32), ("hashed", _I32),
-        ("offsets", ctypes.POINTER(_I64)), ("resolutions", ctypes.POINTER(_I64)),
-    ]
-
-
-_MARCH = [_I64] + [_PTR] * 7 + [_I32, _F32, _I32, _PTR]
-_SIGNATURES = {
-    "grid_encode": [ctypes.POINTER(_Grid), _I64, _PTR, _PTR, _PTR],
-    "grid_encode_backward": [ctypes.POINTER(_Grid), _I64, _PTR, _PTR, _PTR, _PTR, _PTR, _PTR],
-    "spherical_harmonics": [_I64, _I32, _PTR, _PTR],
-    "spherical_harmonics_backward": [_I64, _I32, _PTR, _PTR, _PTR],
-    "near_far_from_aabb": [_I64, _PTR, _PTR, _PTR, _F32, _PTR, _PTR],
-    "march_count": _MARCH,
-    "march_fill": _MARCH[:-1] + [_PTR, _PTR],
-    "composite": [_I64, _I32] + [_PTR] * 5 + [_F32] + [_PTR] * 3,
-    "composite_backward": [_I64, _I32] + [_PTR] * 5 + [_F32] + [_PTR] * 5,
-    "pack_bits": [_I64, _PTR, _F32, _PTR],
-    "rasterize": [_PTR, _I64, _PTR, _I64, _I32, _I32, _PTR, _PTR, _PTR, _PTR],
-}
+# Types of kernel arguments; tensors go as PTR.
+I32, I64, F32, PTR = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 
 
 class NativeLibrary:
-    """One loaded library. `call` runs a kernel on tensors; it neither allocates nor checks them."""
+    """One loaded library."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError where `path` cannot be loaded or is of another interface version."""
@@ -61,38 +37,49 @@ class NativeLibrary:
         version = self._library.geneface_abi_version()
         if version != ABI_VERSION:
             raise OSError(f"{path.name} has interface version {version}, expected {ABI_VERSION}; install again")
-        self._functions = {}
-        for name, arguments in _SIGNATURES.items():
-            function = getattr(self._library, f"geneface_{name}")
-            function.argtypes = arguments + [_CONTEXT]
-            function.restype = ctypes.c_int
-            self._functions[name] = function
+        self._functions: dict[str, ctypes._CFuncPtr] = {}
 
-    def call(self, name: str, device: torch.device, *arguments) -> None:
-        """Run kernel `name`: tensors go as pointers, None as null, everything else as it is.
+    def function(self, kernel: "Kernel"):
+        """The C function of a kernel, ready to be called."""
+        if kernel.name not in self._functions:
+            function = getattr(self._library, f"geneface_{kernel.name}")
+            function.argtypes = [*kernel.arguments, ctypes.c_ssize_t]
+            function.restype = ctypes.c_int
+            self._functions[kernel.name] = function
+        return self._functions[kernel.name]
+
+
+@dataclass(frozen=True, init=False)
+class Kernel:
+    """A function of geneface_ops.h. Calling it neither allocates nor checks tensors.
+
+    Attributes:
+        name: without the prefix `geneface_`.
+        arguments: their C types, without the context that all kernels take last.
+    """
+
+    name: str
+    arguments: tuple
+
+    def __init__(self, name: str, *arguments) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "arguments", arguments)
+
+    def __call__(self, device: torch.device, *arguments) -> None:
+        """Run on a device: tensors go as pointers, None as null, everything else as it is.
 
         Raises:
-            RuntimeError: where the kernel reports an error (CUDA: its error code).
+            RuntimeError: no library for the device, or the kernel reports an error (CUDA: its error code).
         """
+        function = loaded(device).function(self)
         raw = [a.data_ptr() if isinstance(a, Tensor) else a for a in arguments]
         if device.type == "cuda":
             with torch.cuda.device(device):
-                code = self._functions[name](*raw, torch.cuda.current_stream(device).cuda_stream)
+                code = function(*raw, torch.cuda.current_stream(device).cuda_stream)
         else:
-            code = self._functions[name](*raw, threads())
+            code = function(*raw, threads())
         if code:
-            raise RuntimeError(f"geneface::{name} failed on {device} with error code {code}")
-
-
-@functools.lru_cache(maxsize=64)
-def grid_layout(
-    dims: int, features: int, log2_table_size: int, hashed: bool, offsets: tuple[int, ...], resolutions: tuple[int, ...]
-) -> _Grid:
-    """The C layout of a grid; keeps the arrays that it points to alive."""
-    levels = len(resolutions)
-    return _Grid(
-        dims, levels, features, log2_table_size, int(hashed), (_I64 * (levels + 1))(*offsets), (_I64 * levels)(*resolutions)
-    )
+            raise RuntimeError(f"geneface::{self.name} failed on {device} with error code {code}")
 
 
 _threads: int | None = None
@@ -212,6 +199,6 @@ def loaded(device: torch.device) -> NativeLibrary:
     return library
 
 
-def as_tuple(values: Sequence[int]) -> tuple[int, ...]:
-    """Plain integers, as dictionary keys and ctypes need them."""
-    return tuple(int(v) for v in values)
+def dense(*tensors: Tensor) -> list[Tensor]:
+    """The tensors, row-major without gaps, as kernels take them."""
+    return [t.contiguous() for t in tensors]
