@@ -28,9 +28,11 @@ ONCE = [f"{CPU}/{name}.cpp" for name in ("level", "memory")]  # in the portable 
 SOURCES = sorted(p.as_posix() for p in Path(CPU).glob("*.cpp") if p.as_posix() not in ONCE)
 # Whether a sample lies in a cell, or a pixel in a triangle, must not depend on fused multiply-add.
 EXACT = (f"{CPU}/march.cpp", f"{CPU}/rasterize.cpp")
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 VARIANTS = {
     "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    "avx512": AVX512,
+    "avx512bf16": [*AVX512, "-mavx512bf16"],
 }
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/rasterize.cu")

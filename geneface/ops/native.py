@@ -1,9 +1,9 @@
 """The native kernels (`cuda_ext`), loaded with ctypes: finding, checking and calling the libraries.
 
-`setup.py` puts `geneface_cpu_portable`, `geneface_cpu_avx2`, `geneface_cpu_avx512` and, with nvcc,
-`geneface_cuda` into the folder `_native` beside this file. The widest CPU library that the processor
-can run is used; the environment variable GENEFACE_CPU_KERNELS names another (`portable`, `avx2`,
-`avx512`) or, with `reference`, none.
+`setup.py` puts `geneface_cpu_portable`, `geneface_cpu_avx2`, `geneface_cpu_avx512`, `geneface_cpu_avx512bf16`
+and, with nvcc, `geneface_cuda` into the folder `_native` beside this file. The widest CPU library that the
+processor can run is used; the environment variable GENEFACE_CPU_KERNELS names another (`portable`, `avx2`,
+`avx512`, `avx512bf16`) or, with `reference`, none.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 ABI_VERSION = 1  # GENEFACE_ABI_VERSION of cuda_ext/include/geneface_ops.h
-CPU_VARIANTS = ("portable", "avx2", "avx512")  # by geneface_cpu_level()
+CPU_VARIANTS = ("portable", "avx2", "avx512", "avx512bf16")  # by geneface_cpu_level()
 FOLDER = Path(__file__).parent / "_native"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
