@@ -53,6 +53,7 @@ class FitConfig:
     ema: float = 0.995  # decay per step of the weight average that is kept
     amp: bool = True  # networks in bfloat16
     threads: int = 0  # CPU threads, 0 for all cores
+    device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
     cache_mb: float = 4000.0  # memory for frames; beyond it they are decoded again and again
     checkpoint_minutes: float = 2.0
     seed: int = 0
@@ -95,6 +96,7 @@ class RenderConfig:
     size: int = 0  # longer side of the video [px], 0 for the size that the avatar was fitted at
     step_mm: float = 0.0  # sample distance in head space, 0 for the avatar's own
     start: int = 0  # frame of the training video whose head pose comes first
+    device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def render(
         raise UserError(f"{motion.source}: motion of no frames; nothing to render")
     if not 0 <= config.start < len(avatar.camera):
         raise UserError(f"start: frame {config.start} is outside the training video (0 to {len(avatar.camera) - 1})")
-    renderer = AvatarRenderer(avatar, config.size, config.step_mm)
+    renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
     width, height = renderer.size
     fps = avatar.camera.fps
     count = max(1, round(len(motion) * fps / motion.fps))

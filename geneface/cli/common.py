@@ -19,6 +19,11 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One option of the configuration; may be repeated."),
 ]
 
+Device = Annotated[
+    Optional[str],
+    typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... Default: the GPU where one is usable."),
+]
+
 
 def show(result: dict[str, Any], as_json: bool, keys: tuple[str, ...] = ()) -> None:
     """Print the results: for people line by line, or as one line of JSON.

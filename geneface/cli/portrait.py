@@ -11,7 +11,7 @@ import typer
 from ..config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, presets, resolve
 from ..errors import UserError
 from ..progress import say
-from .common import AsJson, ConfigFile, Settings, show
+from .common import AsJson, ConfigFile, Device, Settings, show
 
 PREPARE_KEYS = (
     "frames",
@@ -91,6 +91,7 @@ def fit(
     ] = None,
     minutes: Annotated[Optional[float], typer.Option(help=f"Time limit. Default: {FitConfig.minutes:g}.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted fit.")] = False,
+    device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -100,7 +101,7 @@ def fit(
 
     if minutes is not None and minutes <= 0:
         raise UserError(f"--minutes {minutes:g}: must be more than 0")
-    options = resolve(FitConfig(), "fit", preset, config, settings or (), {"minutes": minutes})
+    options = resolve(FitConfig(), "fit", preset, config, settings or (), {"minutes": minutes, "device": device})
     avatar = pipeline.fit(person, output, options, resume)
 
     from ..fit.monitor import peak_memory_mb
@@ -160,6 +161,7 @@ def render(
     size: Annotated[
         Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")
     ] = None,
+    device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -171,7 +173,7 @@ def render(
 
     if audio is None and motion is None:
         raise UserError("nothing to say; give --audio FILE or --motion M.npz")
-    options = resolve(RenderConfig(), "render", None, config, settings or (), {"size": size})
+    options = resolve(RenderConfig(), "render", None, config, settings or (), {"size": size, "device": device})
     result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))
     say("The video is marked as synthetic in its metadata. Say so where you show it.")
     show(asdict(result), as_json, RENDER_KEYS)

@@ -12,6 +12,7 @@ import torch
 
 from .. import ops
 from ..config import FitConfig
+from ..devices import find_device
 from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
 from ..progress import say
@@ -75,6 +76,7 @@ def fit(
     out, folder = Path(out), work_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"
+    device = find_device(config.device)
     threads = config.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
     ops.set_threads(threads)
@@ -85,7 +87,7 @@ def fit(
         motion, face_points = _tracked(person)
     frames = training_frames(person)
     store = FrameStore(person, frames, config.cache_mb, threads)
-    portrait = build_portrait(person, motion, frames, store, config, face_points)
+    portrait = build_portrait(person, motion, frames, store, config, face_points).to(device)
     sampler = RaySampler(
         store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step,
         rarity(motion, frames),
@@ -105,7 +107,7 @@ def fit(
     with Monitor(folder / "log", "fitting") as monitor:
         _save(trainer, checkpoint)
         try:
-            _optimise(trainer, checkpoint, monitor, lambda: held_out_strip(pack(), person, motion))
+            _optimise(trainer, checkpoint, monitor, lambda: held_out_strip(pack(), person, motion, device))
         except KeyboardInterrupt:
             _save(trainer, checkpoint)
             say(f"stopped at step {trainer.step_count}; the same command with --resume goes on from here")
@@ -113,7 +115,7 @@ def fit(
         _save(trainer, checkpoint)
         avatar = pack()
         avatar.save(out)
-        strip = held_out_strip(avatar, person, motion)
+        strip = held_out_strip(avatar, person, motion, device)
         monitor.picture("held_out", strip, trainer.step_count)
         figures = {
             "minutes": trainer.seconds / 60, "steps": trainer.step_count, "size_mb": out.stat().st_size / 1e6,
@@ -201,7 +203,7 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
         info={
             "source": person.source, "steps": trainer.step_count,
             "minutes": round(trainer.seconds / 60, 2), "version": version(), "config": asdict(trainer.config),
-            "machine": platform.machine(), "kernels": ops.backend(),
+            "machine": platform.machine(), "device": trainer.device.type, "kernels": ops.backend(trainer.device.type),
         },
     )
 
@@ -221,9 +223,11 @@ def _consent(person: PreparedPerson) -> dict:
     return dict(recorded) if isinstance(recorded, dict) else {"text": recorded or ""}
 
 
-def held_out_strip(avatar: Avatar, person: PreparedPerson, motion: MotionSequence, count: int = 5) -> np.ndarray:
+def held_out_strip(
+    avatar: Avatar, person: PreparedPerson, motion: MotionSequence, device: torch.device, count: int = 5
+) -> np.ndarray:
     """[2H,count*W,3] uint8: held-out frames above, the avatar driven by their tracked motion below."""
-    renderer = AvatarRenderer(avatar)
+    renderer = AvatarRenderer(avatar, device=device)
     frames = list(person.held_out_frames) or list(person.train_frames)
     chosen = [frames[int(i)] for i in np.linspace(0, len(frames) - 1, count)]
     columns = [

@@ -26,7 +26,7 @@ def save_checkpoint(
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{name}.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors["generator"] = torch.get_rng_state()
-    tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     metadata = {"geneface": json.dumps({"schema_version": SCHEMA_VERSION} | header)}
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
 

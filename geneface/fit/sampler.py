@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -83,6 +83,10 @@ class RayBatch:
 
     def __len__(self) -> int:
         return len(self.slot)
+
+    def to(self, device: torch.device) -> "RayBatch":
+        """The same batch on a device."""
+        return RayBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 class RaySampler:

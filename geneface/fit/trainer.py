@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .. import ops
 from ..config import FitConfig
+from ..devices import half_networks
 from ..nerf.cameras import camera_rays, invert_rigid
 from ..nerf.layers import one_hot
 from ..nerf.portrait import HeadSamples, Portrait, over
@@ -53,10 +54,13 @@ class Trainer:
     ) -> None:
         """
         Args:
+            portrait: on the device that is to compute.
             landmarks: [T,68,3] canonical landmarks of the training frames [m].
             poses: [T,4,4] head-to-camera transforms of the same.
             intrinsics: [3,3] [px].
         """
+        self.device = portrait.head.aabb.device
+        landmarks, poses, intrinsics = (value.to(self.device) for value in (landmarks, poses, intrinsics))
         self.portrait, self.sampler, self.config = portrait, sampler, config
         height, width = portrait.torso_region.shape
         self._side = max(width, height)
@@ -64,6 +68,7 @@ class Trainer:
         self._cam_to_world = invert_rigid(poses)
         self._pose_values = pose_values(landmarks, poses, intrinsics, self._side)
         self._distance = float(poses[:, 2, 3].mean())
+        # On the CPU, whatever the device: a seed then draws the same numbers everywhere.
         self._generator = torch.Generator().manual_seed(config.seed)
         self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
         self.optimisers = {
@@ -119,7 +124,7 @@ class Trainer:
         """
         began = time.perf_counter()
         self._set_learning_rates()
-        batch = self.sampler.next(self._rays)
+        batch = self.sampler.next(self._rays).to(self.device)
         terms, samples = self._losses(batch)
         total = torch.stack(list(terms.values())).sum()
         if not total.isfinite():
@@ -152,7 +157,7 @@ class Trainer:
         )
         samples = portrait.sample_head(
             rays_o, rays_d, condition, portrait.head_codes[batch.frames], batch.slot, self.sample_step, MAX_SAMPLES,
-            jitter=torch.rand(len(batch), generator=self._generator), amp=config.amp,
+            jitter=torch.rand(len(batch), generator=self._generator).to(self.device), amp=config.amp,
         )
         magnitude = samples.ambient.abs().mean(-1, keepdim=True)
         # Depth and its square are composited as further channels: their gradient thins the surface.
@@ -179,11 +184,11 @@ class Trainer:
         x, y = batch.pixels.long().unbind(1)
         evaluated = portrait.torso_region[y, x] & ((batch.head < 0.98) | batch.hidden_torso)
         rows = torch.nonzero(evaluated).flatten()
-        rgb, alpha, shift = torch.zeros(len(batch), 3), torch.zeros(len(batch)), torch.zeros(len(batch), 2)
+        rgb, alpha, shift = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), (), (2,)))
         if len(rows):
             condition = portrait.torso.encoder(self._pose_values[batch.frames])
             slots = one_hot(batch.slot[rows], len(batch.frames))
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.config.amp):
+            with half_networks(self.device, self.config.amp):
                 values = portrait.torso(
                     batch.pixels[rows] / self._side, condition, portrait.torso_codes[batch.frames], slots
                 )

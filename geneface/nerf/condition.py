@@ -48,5 +48,6 @@ class ConditionEncoder(nn.Module):
         """
         values = self.standardise(values)
         if noise:
-            values = values + noise * torch.randn(values.shape, generator=generator)
+            # Drawn on the CPU: a seed gives the same noise on every device.
+            values = values + noise * torch.randn(values.shape, generator=generator).to(values.device)
         return self.net(values)

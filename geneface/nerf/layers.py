@@ -76,7 +76,7 @@ class TruncatedExp(torch.autograd.Function):
 
 def one_hot(index: Tensor, count: int) -> Tensor:
     """[M,count] float rows with a one at `index` [M]."""
-    return torch.zeros(len(index), count).scatter_(1, index[:, None], 1.0)
+    return torch.zeros(len(index), count, device=index.device).scatter_(1, index[:, None], 1.0)
 
 
 def frequency_encode(x: Tensor, bands: int) -> Tensor:

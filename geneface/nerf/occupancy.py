@@ -40,7 +40,7 @@ class OccupancyGrid(nn.Module):
     def centres(self, aabb: Tensor, size: int | None = None) -> Tensor:
         """[size^3,3] cell centres [m], x fastest."""
         size = size or self.size
-        steps = (torch.arange(size) + 0.5) / size
+        steps = (torch.arange(size, device=aabb.device) + 0.5) / size
         z, y, x = torch.meshgrid(steps, steps, steps, indexing="ij")
         unit = torch.stack([x, y, z], dim=-1).reshape(-1, 3)
         return aabb[:3] + unit * (aabb[3:] - aabb[:3])
@@ -62,7 +62,7 @@ class OccupancyGrid(nn.Module):
         size = min(CARVE_SIZE, self.size)
         centres = self.centres(aabb, size)
         cell = float((aabb[3:] - aabb[:3]).amax()) / size
-        inside, judged = torch.zeros(len(centres)), torch.zeros(len(centres))
+        inside, judged = torch.zeros_like(centres[:, 0]), torch.zeros_like(centres[:, 0])
         for head_to_camera, mask in views:
             camera = centres @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
             image = camera @ intrinsics.T
@@ -104,7 +104,7 @@ class OccupancyGrid(nn.Module):
 
     def share(self) -> float:
         """Share of the box's cells that are occupied."""
-        counts = torch.tensor([bin(i).count("1") for i in range(256)])
+        counts = torch.tensor([bin(i).count("1") for i in range(256)], device=self.bits.device)
         return float(counts[self.bits.long()].sum()) / self.size**3
 
 
@@ -125,6 +125,6 @@ class DepthBand:
 
     def contains(self, positions: Tensor) -> Tensor:
         """[M] bool: within the band, or beside the face where the band has no say."""
-        depth = torch.from_numpy(self._depth(positions[:, :2].double().numpy()))
+        depth = torch.from_numpy(self._depth(positions[:, :2].double().cpu().numpy())).to(positions.device)
         behind = positions[:, 2] - depth
         return depth.isnan() | ((behind > -self.FRONT_M) & (behind < self.BACK_M))

@@ -42,7 +42,7 @@ def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict
     return field, tensors
 
 
-def unpack_portrait(avatar: Avatar) -> Portrait:
+def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portrait:
     """The portrait of an avatar, ready to render (gradients off).
 
     Raises:
@@ -66,4 +66,4 @@ def unpack_portrait(avatar: Avatar) -> Portrait:
             value.copy_(torch.from_numpy(np.array(array)))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"damaged avatar: its field cannot be rebuilt ({error}); fit it again") from error
-    return portrait.requires_grad_(False).eval()
+    return portrait.requires_grad_(False).eval().to(device)

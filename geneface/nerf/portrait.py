@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import ops
+from ..devices import half_networks
 from .head import HeadField, HeadSpec
 from .layers import one_hot
 from .occupancy import OccupancyGrid
@@ -84,7 +85,7 @@ class Portrait(nn.Module):
         x = rays_o[ray] + t[:, None] * rays_d[ray]
         directions = ops.spherical_harmonics(rays_d)[ray]
         slots = None if slot is None else one_hot(slot[ray], len(condition))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+        with half_networks(x.device, amp):
             sigma, rgb, ambient = self.head(x, directions, condition, appearance, slots)
         return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, ambient)
 

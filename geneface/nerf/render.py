@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import ops
+from ..devices import AUTO, find_device, half_networks
 from ..types import Avatar
 from .cameras import camera_rays, image_pixels, invert_rigid
 from .pack import unpack_portrait
@@ -55,10 +56,10 @@ def render_layers(
         head_code, torso_code: [A] appearance codes.
     """
     height, width = plate.shape[:2]
-    pixels = image_pixels(width, height)
+    pixels = image_pixels(width, height, plate.device)
     landmarks, pose = landmarks[None], head_to_camera[None]
     condition = portrait.head.encoder(landmarks.flatten(1))
-    image, alpha, depth = torch.zeros(len(pixels), 3), torch.zeros(len(pixels)), torch.zeros(len(pixels))
+    image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
     for rows in _head_pixels(portrait, head_to_camera, intrinsics, width, height).split(CHUNK):
         rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
         samples = portrait.sample_head(
@@ -72,7 +73,7 @@ def render_layers(
     side = max(width, height)
     pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
     for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(4 * CHUNK):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+        with half_networks(plate.device, amp):
             torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
                 pixels[rows] / side, pose_condition, torso_code[None]
             )
@@ -91,14 +92,14 @@ def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor,
     corners = torch.cartesian_prod(*torch.stack([low, high], dim=1))
     camera = corners @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
     if bool((camera[:, 2] <= 0.01).any()):  # the camera is beside the box: no rectangle bounds it
-        return torch.arange(width * height)
+        return torch.arange(width * height, device=camera.device)
     image = camera @ intrinsics.T
     image = image[:, :2] / image[:, 2:]
     left, top = image.amin(0).floor().long().tolist()
     right, bottom = image.amax(0).ceil().long().tolist()
     # Clamped at both ends: a head that has left the picture leaves an empty rectangle.
-    columns = torch.arange(width)[max(left, 0) : max(right, 0)]
-    rows = torch.arange(height)[max(top, 0) : max(bottom, 0)]
+    columns = torch.arange(width, device=camera.device)[max(left, 0) : max(right, 0)]
+    rows = torch.arange(height, device=camera.device)[max(top, 0) : max(bottom, 0)]
     return (rows[:, None] * width + columns).flatten()
 
 
@@ -115,10 +116,15 @@ class AvatarRenderer:
         size: longer side of the pictures [px]; 0 for the size that the avatar was fitted at.
         step_mm: sample distance in head space; 0 for the avatar's own.
         amp: networks in bfloat16.
+        device: where to render; see `devices.find_device`.
     """
 
-    def __init__(self, avatar: Avatar, size: int = 0, step_mm: float = 0.0, amp: bool = True) -> None:
-        self.portrait = unpack_portrait(avatar)
+    def __init__(
+        self, avatar: Avatar, size: int = 0, step_mm: float = 0.0, amp: bool = True,
+        device: str | torch.device = AUTO,
+    ) -> None:
+        self.device = find_device(device) if isinstance(device, str) else device
+        self.portrait = unpack_portrait(avatar, self.device)
         self._step = step_mm / 1000 or avatar.field["step_m"]
         self._amp = amp
         plate = torch.from_numpy(np.array(avatar.background)).float() / 255  # a copy: files give read-only arrays
@@ -128,10 +134,10 @@ class AvatarRenderer:
             plate = F.interpolate(
                 plate.permute(2, 0, 1)[None], size=shape, mode="bicubic", antialias=True, align_corners=False
             )[0].permute(1, 2, 0).clamp(0, 1)
-        self._plate = plate.contiguous()
+        self._plate = plate.contiguous().to(self.device)
         # Scaling an image scales the intrinsics: pixel centres are at +0.5, so there is no further shift.
         scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
-        self._intrinsics = scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()
+        self._intrinsics = (scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()).to(self.device)
         self._mean_codes = self.portrait.head_codes.mean(0), self.portrait.torso_codes.mean(0)
 
     @property
@@ -145,8 +151,8 @@ class AvatarRenderer:
         if appearance is not None:
             codes = self.portrait.head_codes[appearance], self.portrait.torso_codes[appearance]
         return render_layers(
-            self.portrait, torch.from_numpy(np.array(landmarks, np.float32)),
-            torch.from_numpy(np.array(head_to_camera, np.float32)), self._intrinsics, self._plate, self._step,
+            self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
+            torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
             *codes, amp=self._amp,
         )
 
@@ -163,4 +169,4 @@ class AvatarRenderer:
             [H,W,3] uint8 RGB.
         """
         rgb = self.layers(landmarks, head_to_camera, appearance).rgb
-        return (rgb * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+        return (rgb * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -60,7 +60,7 @@ def pose_values(landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, s
     Returns:
         [T,2*(len(ANCHORS)+len(JAW))] positions in image sides.
     """
-    anchors = torch.tensor(ANCHORS, dtype=landmarks.dtype).expand(len(landmarks), -1, -1)
+    anchors = torch.tensor(ANCHORS, dtype=landmarks.dtype, device=landmarks.device).expand(len(landmarks), -1, -1)
     points = torch.cat([anchors, landmarks[:, list(JAW)]], dim=1)
     return (project(points, intrinsics, head_to_camera) / side).flatten(1)
 
