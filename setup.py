@@ -27,7 +27,7 @@ CPU = "cuda_ext/cpu"
 ONCE = [f"{CPU}/{name}.cpp" for name in ("level", "memory")]  # in the portable library only
 SOURCES = sorted(p.as_posix() for p in Path(CPU).glob("*.cpp") if p.as_posix() not in ONCE)
 # Whether a sample lies in a cell, or a pixel in a triangle, must not depend on fused multiply-add.
-EXACT = (f"{CPU}/march.cpp", f"{CPU}/rasterize.cpp")
+EXACT = (f"{CPU}/field.cpp", f"{CPU}/march.cpp", f"{CPU}/rasterize.cpp")
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 VARIANTS = {
     "avx2": ["-mavx2", "-mfma"],

@@ -81,3 +81,36 @@ GENEFACE_API int geneface_pack_bits(int64_t k, const float* density, float thres
 GENEFACE_API int geneface_rasterize(const float* vertices, int64_t v, const int32_t* triangles, int64_t f,
                                     int32_t height, int32_t width, int32_t* face, float* barycentric, float* depth,
                                     int64_t* scratch, intptr_t context);
+
+// A head field and the cells of its box worth looking at. The struct and the grids are on the host, on CUDA too;
+// all other pointers are the device's. H = hidden, E = 2 * levels of the position grid, A = 2 * levels of the
+// ambient grid, C = condition_size, G = geometry. Networks: all layers one after another, each [outputs, inputs].
+struct geneface_field {
+    const geneface_grid* position_grid;  // 3 dimensions, 2 features
+    const geneface_grid* ambient_grid;   // 2 dimensions, 2 features
+    const void* position_table;          // [P,2] float, or bfloat16 where `bf16`
+    const void* ambient_table;           // [Q,2] likewise
+    const float* ambient_weights;        // [H,E], layers - 1 times [H,H], [2+C,H]
+    const float* density_weights;        // [H,E+A+C], layers - 1 times [H,H], [1+G,H]
+    const float* colour_weights;         // [H,G+16], layers - 1 times [H,H], [3,H]
+    const float* ambient_bias;           // [H] added before the ambient network's first ReLU
+    const float* colour_bias;            // [H] likewise, colour network
+    const float* condition;              // [C]
+    const float* aabb;                   // [6]
+    const uint8_t* occupancy;            // [ceil(grid_size^3/8)]
+    int32_t grid_size;
+    int32_t hidden;
+    int32_t layers;  // hidden layers of each network
+    int32_t condition_size;
+    int32_t geometry;
+    int32_t bf16;  // tables are bfloat16, and networks may round their numbers to it
+    float density_scale;
+    float density_limit;
+};
+
+// rays_o, rays_d [N,3] -> image [N,3], alpha, depth [N], and samples [N], evaluated on each ray (null: not wanted).
+// scratch: null on CPU; on CUDA 16 int64 values. Returns -1 for a field of sizes that the kernels do not know.
+GENEFACE_API int geneface_render_rays(const geneface_field* field, int64_t n, const float* rays_o, const float* rays_d,
+                                      float min_near, float step, int32_t max_samples, float early_stop, float* image,
+                                      float* alpha, float* depth, int32_t* samples, int64_t* scratch,
+                                      intptr_t context);

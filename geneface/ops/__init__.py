@@ -7,6 +7,8 @@ are built, the reference otherwise.
 from __future__ import annotations
 
 from . import native, reference
+from .ambient_field import AmbientField
+from .field import render_rays
 from .grid import grid_encode
 from .grid_spec import GridSpec
 from .harmonics import spherical_harmonics
@@ -17,8 +19,8 @@ from .rays import march_rays, near_far_from_aabb
 from .volume import composite
 
 __all__ = [
-    "GridSpec", "backend", "composite", "grid_encode", "march_rays", "near_far_from_aabb", "pack_bits",
-    "rasterize", "reference", "reuse_memory", "set_threads", "spherical_harmonics",
+    "AmbientField", "GridSpec", "backend", "composite", "grid_encode", "march_rays", "near_far_from_aabb", "pack_bits",
+    "rasterize", "reference", "render_rays", "reuse_memory", "set_threads", "spherical_harmonics",
 ]
 
 

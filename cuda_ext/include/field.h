@@ -1,0 +1,225 @@
+// The head field at one sample, and rays through it: what `render_rays` does, sample by sample.
+//
+// Compile without contraction, as rays.h; `multiply_add` says where one rounding is welcome.
+#pragma once
+#include <cstring>
+
+#include "geneface_ops.h"
+#include "grid.h"
+#include "rays.h"
+#include "spherical_harmonics.h"
+
+namespace geneface {
+
+constexpr int kMaxWidth = 256;        // inputs or outputs of a layer
+constexpr int kDirectionValues = 16;  // spherical harmonics of degree 4
+
+// A field with its levels laid out, to be passed to kernels by value. Pointers as in geneface_field.
+struct Field {
+    GridLevel position_levels[kMaxLevels], ambient_levels[kMaxLevels];
+    int position_count, ambient_count;  // levels; each has two features
+    const void *position_table, *ambient_table;
+    const float *ambient_weights, *density_weights, *colour_weights;
+    const float *ambient_bias, *colour_bias, *condition, *aabb;
+    const uint8_t* occupancy;
+    int grid_size, hidden, layers, condition_size, geometry;
+    float density_scale, density_limit;
+};
+
+// False where the field is none that the kernels know.
+inline bool make_field(const geneface_field& given, Field& out) {
+    const geneface_grid &position = *given.position_grid, &ambient = *given.ambient_grid;
+    if (position.dims != 3 || ambient.dims != 2 || position.features != 2 || ambient.features != 2) return false;
+    if (position.levels > kMaxLevels || ambient.levels > kMaxLevels || given.layers < 1) return false;
+    const int encoded = 2 * position.levels, described = encoded + 2 * ambient.levels + given.condition_size;
+    if (given.hidden > kMaxWidth || described > kMaxWidth || given.geometry + kDirectionValues > kMaxWidth) return false;
+    for (int l = 0; l < position.levels; ++l) out.position_levels[l] = make_level(position, l);
+    for (int l = 0; l < ambient.levels; ++l) out.ambient_levels[l] = make_level(ambient, l);
+    out.position_count = position.levels, out.ambient_count = ambient.levels;
+    out.position_table = given.position_table, out.ambient_table = given.ambient_table;
+    out.ambient_weights = given.ambient_weights, out.density_weights = given.density_weights;
+    out.colour_weights = given.colour_weights;
+    out.ambient_bias = given.ambient_bias, out.colour_bias = given.colour_bias;
+    out.condition = given.condition, out.aabb = given.aabb;
+    out.occupancy = given.occupancy, out.grid_size = given.grid_size;
+    out.hidden = given.hidden, out.layers = given.layers;
+    out.condition_size = given.condition_size, out.geometry = given.geometry;
+    out.density_scale = given.density_scale, out.density_limit = given.density_limit;
+    return true;
+}
+
+// Number `i` of a table of float, or of bfloat16 (the upper half of a float).
+GENEFACE_HD float table_value(const float* table, int64_t i) { return table[i]; }
+GENEFACE_HD float table_value(const uint16_t* table, int64_t i) {
+    const uint32_t bits = static_cast<uint32_t>(table[i]) << 16;
+    float out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+// Features of one position at all levels, two each.
+template <int D, class Entry>
+GENEFACE_HD void encode_position(const GridLevel* levels, int count, const Entry* table, const float* x, float* out) {
+    for (int l = 0; l < count; ++l) {
+        const GridLevel& level = levels[l];
+        uint32_t cell[D];
+        float fraction[D], first = 0.f, second = 0.f;
+        for (int d = 0; d < D; ++d) grid_cell(x[d], level.resolution, cell[d], fraction[d]);
+        for (int corner = 0; corner < 1 << D; ++corner) {
+            const uint32_t row = level.hashed ? grid_row<D, true>(cell, corner, level.stride, level.mask)
+                                              : grid_row<D, false>(cell, corner, level.stride, level.mask);
+            const float weight = grid_weight<D>(fraction, corner);
+            const int64_t place = 2 * (level.offset + static_cast<int64_t>(row));
+            first = multiply_add(weight, table_value(table, place), first);
+            second = multiply_add(weight, table_value(table, place + 1), second);
+        }
+        out[2 * l] = first, out[2 * l + 1] = second;
+    }
+}
+
+// y = bias + weight x, weight [outputs, stride] of which the first `inputs` columns; bias may be null.
+GENEFACE_HD void dense_layer(const float* weight, int stride, int inputs, int outputs, const float* bias, bool relu,
+                             const float* x, float* y) {
+    for (int o = 0; o < outputs; ++o) {
+        float sum = bias ? bias[o] : 0.f;
+        const float* row = weight + o * stride;
+        for (int k = 0; k < inputs; ++k) sum = multiply_add(row[k], x[k], sum);
+        y[o] = relu && !(sum > 0.f) ? 0.f : sum;
+    }
+}
+
+// Layers one after another, ReLU between them. `stride`: columns of the first, of which `inputs` meet x; the others
+// are folded into `bias`. Each of x, y and z holds a layer's values; returns the one of y and z with the result.
+GENEFACE_HD const float* run_network(const Field& field, const float* weight, int stride, int inputs, int outputs,
+                                     const float* bias, const float* x, float* y, float* z) {
+    const int hidden = field.hidden;
+    dense_layer(weight, stride, inputs, hidden, bias, true, x, y);
+    weight += static_cast<int64_t>(hidden) * stride;
+    for (int layer = 1; layer < field.layers; ++layer, weight += hidden * hidden) {
+        dense_layer(weight, hidden, hidden, hidden, nullptr, true, y, z);
+        float* other = y;
+        y = z, z = other;
+    }
+    dense_layer(weight, hidden, hidden, outputs, nullptr, false, y, z);
+    return z;
+}
+
+// What a ray's direction and the frame's appearance add to the colour network's first layer: out [hidden].
+GENEFACE_HD void direction_bias(const Field& field, const float* d, float* out) {
+    float values[kDirectionValues];
+    spherical_harmonics(d[0], d[1], d[2], 4, values);
+    const int stride = field.geometry + kDirectionValues;
+    dense_layer(field.colour_weights + field.geometry, stride, kDirectionValues, field.hidden, field.colour_bias, false,
+                values, out);
+}
+
+GENEFACE_HD float density(const Field& field, float x) {
+    return field.density_scale * expf(x < field.density_limit ? x : field.density_limit);
+}
+
+GENEFACE_HD float sigmoid(float x) { return 1.f / (1.f + expf(-x)); }
+
+// Density [1/m] and colour at a position of head space. ray_bias [hidden]: `direction_bias` of the ray.
+template <class Entry>
+GENEFACE_HD void evaluate_field(const Field& field, const float* position, const float* ray_bias, float& sigma,
+                                float* rgb) {
+    float x[kMaxWidth], y[kMaxWidth], z[kMaxWidth], unit[3], ambient[2];
+    for (int i = 0; i < 3; ++i)
+        unit[i] = (position[i] - field.aabb[i]) / (field.aabb[i + 3] - field.aabb[i]);
+    const int encoded = 2 * field.position_count, described = encoded + 2 * field.ambient_count;
+    encode_position<3>(field.position_levels, field.position_count, static_cast<const Entry*>(field.position_table),
+                       unit, x);
+    const float* out = run_network(field, field.ambient_weights, encoded, encoded, 2 + field.condition_size,
+                                   field.ambient_bias, x, y, z);
+    for (int i = 0; i < 2; ++i) ambient[i] = product(tanhf(out[i]), 0.5f) + 0.5f;
+    for (int i = 0; i < field.condition_size; ++i) x[described + i] = tanhf(out[2 + i]) * field.condition[i];
+    encode_position<2>(field.ambient_levels, field.ambient_count, static_cast<const Entry*>(field.ambient_table),
+                       ambient, x + encoded);
+    const int inputs = described + field.condition_size;
+    out = run_network(field, field.density_weights, inputs, inputs, 1 + field.geometry, nullptr, x, y, z);
+    sigma = density(field, out[0]);
+    for (int i = 0; i < field.geometry; ++i) x[i] = out[1 + i];
+    out = run_network(field, field.colour_weights, field.geometry + kDirectionValues, field.geometry, 3, ray_bias, x, y,
+                      z);
+    for (int c = 0; c < 3; ++c) rgb[c] = sigmoid(out[c]);
+}
+
+// Samples of a ray, one after another: those that `march_ray` finds with a jitter of one half.
+struct SampleWalk {
+    CellRay ray;
+    float near, far, step, per_step;
+    int next;  // number of the next sample to look at
+};
+
+GENEFACE_HD SampleWalk start_walk(const float* o, const float* d, float near, float far, const OccupancyGrid& grid,
+                                  float step) {
+    SampleWalk walk;
+    for (int i = 0; i < 3; ++i) {
+        walk.ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
+        walk.ray.slope[i] = d[i] * grid.scale[i];
+        walk.ray.inverse[i] = walk.ray.slope[i] == 0.f ? INFINITY : 1.f / walk.ray.slope[i];
+        walk.ray.ahead[i] = walk.ray.slope[i] >= 0.f ? 1.f : 0.f;
+    }
+    walk.near = near;
+    walk.far = far > near && !std::isinf(near) ? far : near;
+    walk.step = step, walk.per_step = 1.f / step;
+    walk.next = 0;
+    return walk;
+}
+
+// Depth of the next sample in an occupied cell; false where there is none.
+GENEFACE_HD bool next_sample(SampleWalk& walk, const OccupancyGrid& grid, float& depth) {
+    const float size = static_cast<float>(grid.size);
+    const int blocks = grid.size >> kBlockShift;
+    for (int k = walk.next;; ++k) {
+        depth = walk.near + (static_cast<float>(k) + 0.5f) * walk.step;
+        if (!(depth < walk.far)) return false;
+        int cell[3];
+        if (!cell_at(walk.ray, size, depth, cell)) continue;
+        if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
+                                        blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
+            k = last_in_block(walk.ray, size, cell, k, walk.near, 0.5f, walk.step, walk.per_step);
+            continue;
+        }
+        const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
+        if (!(grid.bits[number >> 3] >> (number & 7) & 1)) continue;
+        walk.next = k + 1;
+        return true;
+    }
+}
+
+// Light gathered along a ray so far.
+struct Gathered {
+    float rgb[3], alpha, depth;
+    float optical;  // optical depth passed: as a sum it loses nothing where a transmittance in float would
+};
+
+GENEFACE_HD void gather(Gathered& ray, float sigma, const float* rgb, float t, float dt) {
+    const float optical = sigma * dt;
+    const float weight = expf(-ray.optical) * -expm1f(-optical);
+    for (int c = 0; c < 3; ++c) ray.rgb[c] += weight * rgb[c];
+    ray.alpha += weight;
+    ray.depth += weight * t;
+    ray.optical += optical;
+}
+
+// One ray from box to result; returns the number of samples evaluated.
+template <class Entry>
+GENEFACE_HD int render_ray(const Field& field, const OccupancyGrid& grid, const float* o, const float* d,
+                           float min_near, float step, int max_samples, float early_stop, Gathered& out) {
+    out = Gathered{{0.f, 0.f, 0.f}, 0.f, 0.f, 0.f};
+    float near, far, t, bias[kMaxWidth];
+    near_far_from_aabb(o, d, field.aabb, min_near, near, far);
+    SampleWalk walk = start_walk(o, d, near, far, grid, step);
+    int count = 0;
+    for (; count < max_samples && expf(-out.optical) >= early_stop && next_sample(walk, grid, t); ++count) {
+        if (count == 0) direction_bias(field, d, bias);
+        float position[3], sigma, rgb[3];
+        for (int i = 0; i < 3; ++i) position[i] = o[i] + t * d[i];
+        evaluate_field<Entry>(field, position, bias, sigma, rgb);
+        gather(out, sigma, rgb, t, step);
+    }
+    return count;
+}
+
+}  // namespace geneface
