@@ -2,6 +2,8 @@
 #pragma once
 #include <immintrin.h>
 
+#include "simd_quad.h"
+
 namespace geneface {
 
 constexpr int kLanes = 8;
@@ -111,6 +113,19 @@ GENEFACE_INLINE void transpose4(Float& a, Float& b, Float& c, Float& d) {
     b.v = _mm256_shuffle_ps(ab0, cd0, 0xee);
     c.v = _mm256_shuffle_ps(ab1, cd1, 0x44);
     d.v = _mm256_shuffle_ps(ab1, cd1, 0xee);
+}
+
+// Of each group of four lanes: 0 0 1 1, or 2 2 3 3.
+GENEFACE_INLINE Float repeat_low(Float a) { return {_mm256_unpacklo_ps(a.v, a.v)}; }
+GENEFACE_INLINE Float repeat_high(Float a) { return {_mm256_unpackhi_ps(a.v, a.v)}; }
+
+// Of each group of four lanes: 0 2 (or 1 3) of a, then of b.
+GENEFACE_INLINE Float evens(Float a, Float b) { return {_mm256_shuffle_ps(a.v, b.v, 0x88)}; }
+GENEFACE_INLINE Float odds(Float a, Float b) { return {_mm256_shuffle_ps(a.v, b.v, 0xdd)}; }
+
+// One group of four lanes from each quad.
+GENEFACE_INLINE Float join(const Quad (&q)[2]) {
+    return {_mm256_insertf128_ps(_mm256_castps128_ps256(q[0].v), q[1].v, 1)};
 }
 
 }  // namespace geneface

