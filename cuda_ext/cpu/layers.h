@@ -175,7 +175,8 @@ GENEFACE_INLINE void hidden_layer(const typename Precision::Unit* packed, int in
         GENEFACE_UNROLL
         for (int r = 0; r < kRows; r += kFold) {
             const Float even = max(sums[r], zero());
-            const Float odd = r + kFold - 1 < kRows ? max(sums[r + kFold - 1 < kRows ? r + kFold - 1 : r], zero()) : zero();
+            Float odd = zero();
+            if (r + 1 < kRows) odd = max(sums[r + 1], odd);
             store(y + (first + r) / kFold * kPacket + lane, Precision::pack(even, odd));
         }
     });

@@ -38,6 +38,28 @@ GENEFACE_API int geneface_grid_encode_backward(const geneface_grid* grid, int64_
                                                const float* table, const float* grad_out, float* grad_x,
                                                float* grad_table, int64_t* scratch, intptr_t context);
 
+// A fully connected network, ReLU between layers: host pointers, on CUDA too.
+struct geneface_mlp {
+    int32_t layers;               // L, at least 1
+    int32_t inputs;               // I
+    int32_t bf16;                 // values and weights rounded to bfloat16, sums in float
+    const int32_t* widths;        // [L+1] inputs of each layer, then outputs
+    const int32_t* input_widths;  // [I], their sum is widths[0]
+};
+
+// inputs: I arrays [M,input_widths[i]]; weights: L arrays [widths[l+1],widths[l]]; offsets [F,widths[1]] or null,
+// index [M] its row for each sample, or null for row 0 -> out [M,widths[L]]. Lists of arrays are host pointers.
+GENEFACE_API int geneface_mlp_forward(const geneface_mlp* net, int64_t m, const float* const* inputs,
+                                      const float* const* weights, int64_t f, const float* offsets,
+                                      const int64_t* index, float* out, intptr_t context);
+
+// grad_out [M,widths[L]] -> grad_inputs (entries may be null), grad_weights and grad_offsets (each may be null);
+// all are overwritten.
+GENEFACE_API int geneface_mlp_backward(const geneface_mlp* net, int64_t m, const float* const* inputs,
+                                       const float* const* weights, int64_t f, const float* offsets,
+                                       const int64_t* index, const float* grad_out, float* const* grad_inputs,
+                                       float* const* grad_weights, float* grad_offsets, intptr_t context);
+
 // dirs [N,3] -> out [N,degree^2]
 GENEFACE_API int geneface_spherical_harmonics(int64_t n, int32_t degree, const float* dirs, float* out,
                                               intptr_t context);

@@ -12,6 +12,7 @@ from .field import render_rays
 from .grid import grid_encode
 from .grid_spec import GridSpec
 from .harmonics import spherical_harmonics
+from .mlp import mlp
 from .native import reuse_memory
 from .occupancy import pack_bits
 from .raster import rasterize
@@ -19,8 +20,8 @@ from .rays import march_rays, near_far_from_aabb
 from .volume import composite
 
 __all__ = [
-    "AmbientField", "GridSpec", "backend", "composite", "grid_encode", "march_rays", "near_far_from_aabb", "pack_bits",
-    "rasterize", "reference", "render_rays", "reuse_memory", "set_threads", "spherical_harmonics",
+    "AmbientField", "GridSpec", "backend", "composite", "grid_encode", "march_rays", "mlp", "near_far_from_aabb",
+    "pack_bits", "rasterize", "reference", "render_rays", "reuse_memory", "set_threads", "spherical_harmonics",
 ]
 
 
