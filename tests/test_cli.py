@@ -110,6 +110,7 @@ def test_verbs_and_version(capsys):
         "demo",
         "doctor",
         "assets",
+        "bench",
         "prepare",
         "fit",
         "speak",
@@ -223,6 +224,16 @@ def test_importing_the_package_brings_nothing_heavy():
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_importing_the_package_takes_little_time():
+    program = "import time; began = time.perf_counter(); import geneface; print(time.perf_counter() - began)"
+
+    def seconds() -> float:
+        return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT).stdout)
+
+    # The best of a few: the machine may be busy, and the first may have to compile.
+    assert any(seconds() < 2 for _ in range(4))
 
 
 def test_rooms_that_are_verbs(monkeypatch):

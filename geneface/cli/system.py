@@ -1,14 +1,15 @@
-"""The verbs about this machine: doctor and assets."""
+"""The verbs about this machine: doctor, assets and bench."""
 
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from ..errors import UserError
-from .common import AsJson, show
+from .common import AsJson, Device, show
 
 
 class Action(str, Enum):
@@ -23,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Offer the verbs of this file."""
     app.command()(doctor)
     app.command("assets")(assets)
+    app.command()(bench)
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -91,6 +93,37 @@ def assets(
     missing = [row.asset.name for row in rows if row.state == "missing" and row.asset.required]
     if missing and action is Action.verify:
         say(f"not here yet: {', '.join(missing)}; they are fetched when first needed, or by geneface assets fetch")
+
+
+def bench(
+    avatar: Annotated[
+        Optional[Path], typer.Option(metavar="X.avatar", help="Time frames of this avatar, too.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Longer side of these frames [px]. 0: the avatar's own.")] = 512,
+    threads: Annotated[int, typer.Option(help="Threads of the CPU. 0: as many as PyTorch takes.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of a minute or two; less sure.")] = False,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="All kernels for CPUs that run here, not only the fastest.")
+    ] = False,
+    only: Annotated[Optional[list[str]], typer.Option(metavar="OP", help="This op; may be repeated.")] = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """How fast the kernels, a training step and frames are, beside what this machine can do at best."""
+    if threads < 0:
+        raise UserError(f"--threads {threads}: must be 0 or more")
+    if size < 0:
+        raise UserError(f"--size {size}: must be 0 or more")
+    from ..bench import bench as measure
+    from ..bench.run import QUICK, Effort
+
+    result = measure(avatar, size, threads, QUICK if quick else Effort(), variants, only or (), device or "auto")
+    if as_json:
+        show(result, True)
+        return
+    from ..bench.table import print_table
+
+    print_table(result)
 
 
 def _table(result: dict) -> None:

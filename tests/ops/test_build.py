@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from geneface.ops import native
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="runs from the source tree only")
@@ -53,3 +55,11 @@ def test_no_pytorch_at_build_time():
     for source in sources:
         text = source.read_text("utf-8")
         assert "torch/" not in text and "import torch" not in text, source
+
+
+@pytest.mark.parametrize("library", sorted(native.FOLDER.glob("*")), ids=lambda path: path.stem)
+def test_libraries_link_to_neither_pytorch_nor_python(library):
+    content = library.read_bytes()
+    assert b"geneface_abi_version" in content
+    for name in (b"libtorch", b"libc10", b"libpython"):
+        assert name not in content, name
