@@ -11,7 +11,7 @@ from .ambient_field import AmbientField
 from .checks import check, check_positive
 from .grid_layout import Grid, grid_layout
 from .grid_spec import GridSpec
-from .native import F32, I32, I64, PTR, Kernel, dense, library_for
+from .native import F32, I32, I64, PTR, Kernel, dense, library_for, scratch
 
 _SCRATCH = 16  # int64 values that the CUDA kernel needs
 
@@ -134,10 +134,9 @@ def _render(
     count = len(rays_o)
     image, alpha, depth = rays_o.new_empty(count, 3), rays_o.new_empty(count), rays_o.new_empty(count)
     samples = rays_o.new_empty(count, dtype=torch.int32)
-    scratch = rays_o.new_empty(_SCRATCH, dtype=torch.int64) if rays_o.device.type == "cuda" else None
     _RENDER_RAYS(
         rays_o.device, field, count, rays_o, rays_d, min_near, step, max_samples, early_stop, image, alpha, depth,
-        samples, scratch,
+        samples, scratch(rays_o.device, _SCRATCH),
     )
     return image, alpha, depth, samples
 

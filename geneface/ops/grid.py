@@ -10,7 +10,7 @@ from . import reference
 from .checks import check
 from .grid_layout import Grid, grid_layout
 from .grid_spec import GridSpec
-from .native import I64, PTR, Kernel, dense, library_for
+from .native import I64, PTR, Kernel, dense, library_for, scratch
 
 _GRID = ctypes.POINTER(Grid)
 _GRID_ENCODE = Kernel("grid_encode", _GRID, I64, PTR, PTR, PTR)
@@ -52,11 +52,9 @@ def _encode_backward(
     layout = grid_layout(x.shape[1], table.shape[1], log2_table_size, hashed, offsets, resolutions)
     grad_x = torch.empty_like(x) if need_x else x.new_empty(0)
     grad_table = torch.empty_like(table) if need_table else x.new_empty(0)
-    scratch = None
-    if need_table and x.device.type == "cuda":
-        scratch = torch.empty(table.numel() + len(resolutions), dtype=torch.int64, device=x.device)
+    sums = scratch(x.device, table.numel() + len(resolutions)) if need_table else None
     _GRID_ENCODE_BACKWARD(
-        x.device, layout, len(x), x, table, grad, grad_x if need_x else None, grad_table if need_table else None, scratch
+        x.device, layout, len(x), x, table, grad, grad_x if need_x else None, grad_table if need_table else None, sums
     )
     return grad_x, grad_table
 

@@ -28,11 +28,16 @@ I32, I64, F32, PTR = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_vo
 
 
 class NativeLibrary:
-    """One loaded library."""
+    """One loaded library.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        path: its file.
+        cuda: whether it holds the CUDA kernels, which ask for scratch memory.
+    """
+
+    def __init__(self, path: Path, cuda: bool = False) -> None:
         """Raises OSError where `path` cannot be loaded or is of another interface version."""
-        self.path = path
+        self.path, self.cuda = path, cuda
         self._library = ctypes.CDLL(str(path))
         version = self._library.geneface_abi_version()
         if version != ABI_VERSION:
@@ -175,7 +180,7 @@ def cuda() -> NativeLibrary | None:
         path = library_path("cuda")
         if not path.is_file():
             raise OSError("the CUDA kernels are not built; install geneface where nvcc is found")
-        return NativeLibrary(path)
+        return NativeLibrary(path, cuda=True)
     except (OSError, AttributeError) as error:
         warnings.warn(f"geneface runs on its slow PyTorch reference kernels on CUDA: {error}", RuntimeWarning, stacklevel=2)
         return None
@@ -197,6 +202,11 @@ def loaded(device: torch.device) -> NativeLibrary:
     if library is None:
         raise RuntimeError(f"no native kernels for {device}; call the functions of geneface.ops, which fall back")
     return library
+
+
+def scratch(device: torch.device, count: int) -> Tensor | None:
+    """[count] int64 memory for a kernel's own use where the device's library wants it, else None."""
+    return torch.empty(count, dtype=torch.int64, device=device) if loaded(device).cuda else None
 
 
 def dense(*tensors: Tensor) -> list[Tensor]:

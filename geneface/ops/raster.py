@@ -7,7 +7,7 @@ from torch.library import custom_op
 
 from . import reference
 from .checks import check, check_indices, check_positive
-from .native import I32, I64, PTR, Kernel, dense, library_for
+from .native import I32, I64, PTR, Kernel, dense, library_for, scratch
 
 _RASTERIZE = Kernel("rasterize", PTR, I64, PTR, I64, I32, I32, PTR, PTR, PTR, PTR)
 
@@ -29,9 +29,9 @@ def _rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> 
     device = vertices.device
     face = torch.empty(height, width, dtype=torch.int32, device=device)
     barycentric, depth = vertices.new_empty(height, width, 3), vertices.new_empty(height, width)
-    scratch = torch.empty(height * width, dtype=torch.int64, device=device) if device.type == "cuda" else None
     _RASTERIZE(
-        device, vertices, len(vertices), triangles, len(triangles), height, width, face, barycentric, depth, scratch
+        device, vertices, len(vertices), triangles, len(triangles), height, width, face, barycentric, depth,
+        scratch(device, height * width),
     )
     return face, barycentric, depth
 

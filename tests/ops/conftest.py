@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from geneface.ops import native
+from tests.ops import emulated
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,23 @@ class Backend:
 
 def _backends() -> list[Backend]:
     found = [Backend("reference", "cpu"), *(Backend(v, "cpu") for v in native.cpu_variants())]
+    if emulated.available():
+        found.append(Backend("cuda on the cpu", "cpu"))
     if torch.cuda.is_available() and native.library_path("cuda").is_file():
         found.append(Backend("cuda", "cuda"))
     return found
 
 
+def _library(chosen: Backend) -> native.NativeLibrary | None:
+    if chosen.device == "cuda" or chosen.name == "reference":
+        return None
+    return emulated.library() if chosen.name == "cuda on the cpu" else native.cpu_variant(chosen.name)
+
+
 @pytest.fixture(params=_backends(), ids=lambda b: b.name)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     chosen: Backend = request.param
-    library = None if chosen.device == "cuda" or chosen.name == "reference" else native.cpu_variant(chosen.name)
-    with native.use_cpu_library(library):
+    with native.use_cpu_library(_library(chosen)):
         yield chosen
 
 

@@ -1,0 +1,43 @@
+"""The CUDA kernels run on the processor: `cuda_ext/cuda` built by the C++ compiler over `cuda_on_cpu`."""
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from geneface.ops.native import NativeLibrary
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "cuda_ext" / "cuda").glob("*.cu"))
+COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+
+
+def available() -> bool:
+    """Fibres need ucontext; the sources are not part of an installation."""
+    return sys.platform == "linux" and COMPILER is not None and bool(SOURCES)
+
+
+@functools.lru_cache(maxsize=None)
+def library() -> NativeLibrary:
+    """Build and load, once a process."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def compiled(source: Path) -> Path:
+            target = Path(folder) / f"{source.stem}.o"
+            subprocess.run(
+                [COMPILER, "-std=c++17", "-O1", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden", "-I",
+                 str(Path(__file__).parent / "cuda_on_cpu"), "-x", "c++", "-c", str(source), "-o", str(target)],
+                check=True,
+            )
+            return target
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compiled, SOURCES))
+        target = Path(folder) / "emulated.so"
+        subprocess.run([COMPILER, "-shared", *map(str, objects), "-o", str(target)], check=True)
+        return NativeLibrary(target, cuda=True)
