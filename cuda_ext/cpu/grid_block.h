@@ -130,7 +130,8 @@ GENEFACE_INLINE void encode_pairs(const uint16_t* table, const GridPacket<D>& pa
                 sides[j][k] = load_sides<Dense>(table, packet.row[2 * k] + i + 2 * j, packet.row[2 * k + 1] + i + 2 * j);
         Float first[2], second[2];
         for (int j = 0; j < 2; ++j) {
-            const Float yy = j ? repeat_high(y) : repeat_low(y), zz = j ? repeat_high(z) : repeat_low(z);
+            const Float yy = j ? interleave_high(y, y) : interleave_low(y, y);
+            const Float zz = j ? interleave_high(z, z) : interleave_low(z, z);
             first[j] = interpolate<D>(yy, zz, [&](int k) { return low_bf16(sides[j][k]); });
             second[j] = interpolate<D>(yy, zz, [&](int k) { return high_bf16(sides[j][k]); });
         }

@@ -115,10 +115,6 @@ GENEFACE_INLINE void transpose4(Float& a, Float& b, Float& c, Float& d) {
     d.v = _mm256_shuffle_ps(ab1, cd1, 0xee);
 }
 
-// Of each group of four lanes: 0 0 1 1, or 2 2 3 3.
-GENEFACE_INLINE Float repeat_low(Float a) { return {_mm256_unpacklo_ps(a.v, a.v)}; }
-GENEFACE_INLINE Float repeat_high(Float a) { return {_mm256_unpackhi_ps(a.v, a.v)}; }
-
 // Of each group of four lanes: 0 2 (or 1 3) of a, then of b.
 GENEFACE_INLINE Float evens(Float a, Float b) { return {_mm256_shuffle_ps(a.v, b.v, 0x88)}; }
 GENEFACE_INLINE Float odds(Float a, Float b) { return {_mm256_shuffle_ps(a.v, b.v, 0xdd)}; }
@@ -127,5 +123,14 @@ GENEFACE_INLINE Float odds(Float a, Float b) { return {_mm256_shuffle_ps(a.v, b.
 GENEFACE_INLINE Float join(const Quad (&q)[2]) {
     return {_mm256_insertf128_ps(_mm256_castps128_ps256(q[0].v), q[1].v, 1)};
 }
+
+GENEFACE_INLINE void split(Float a, Quad (&q)[2]) {  // what `join` joins
+    q[0].v = _mm256_castps256_ps128(a.v);
+    q[1].v = _mm256_extractf128_ps(a.v, 1);
+}
+
+// Of each group of four lanes: 0 of a, 0 of b, 1 of a, 1 of b; or the same of 2 and 3.
+GENEFACE_INLINE Float interleave_low(Float a, Float b) { return {_mm256_unpacklo_ps(a.v, b.v)}; }
+GENEFACE_INLINE Float interleave_high(Float a, Float b) { return {_mm256_unpackhi_ps(a.v, b.v)}; }
 
 }  // namespace geneface

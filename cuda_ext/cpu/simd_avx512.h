@@ -1,6 +1,15 @@
 // `simd.h` for AVX-512 (F, BW, DQ, VL), and BF16 where the library is built with it.
 #pragma once
+// GCC 12 takes the deliberately undefined values in its own header for mistakes.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 #include "simd_quad.h"
 
@@ -103,10 +112,6 @@ GENEFACE_INLINE void transpose4(Float& a, Float& b, Float& c, Float& d) {
     d.v = _mm512_shuffle_ps(ab1, cd1, 0xee);
 }
 
-// Of each group of four lanes: 0 0 1 1, or 2 2 3 3.
-GENEFACE_INLINE Float repeat_low(Float a) { return {_mm512_unpacklo_ps(a.v, a.v)}; }
-GENEFACE_INLINE Float repeat_high(Float a) { return {_mm512_unpackhi_ps(a.v, a.v)}; }
-
 // Of each group of four lanes: 0 2 (or 1 3) of a, then of b.
 GENEFACE_INLINE Float evens(Float a, Float b) { return {_mm512_shuffle_ps(a.v, b.v, 0x88)}; }
 GENEFACE_INLINE Float odds(Float a, Float b) { return {_mm512_shuffle_ps(a.v, b.v, 0xdd)}; }
@@ -117,6 +122,17 @@ GENEFACE_INLINE Float join(const Quad (&q)[4]) {
     const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(q[2].v), q[3].v, 1);
     return {_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)};
 }
+
+GENEFACE_INLINE void split(Float a, Quad (&q)[4]) {  // what `join` joins
+    q[0].v = _mm512_castps512_ps128(a.v);
+    q[1].v = _mm512_extractf32x4_ps(a.v, 1);
+    q[2].v = _mm512_extractf32x4_ps(a.v, 2);
+    q[3].v = _mm512_extractf32x4_ps(a.v, 3);
+}
+
+// Of each group of four lanes: 0 of a, 0 of b, 1 of a, 1 of b; or the same of 2 and 3.
+GENEFACE_INLINE Float interleave_low(Float a, Float b) { return {_mm512_unpacklo_ps(a.v, b.v)}; }
+GENEFACE_INLINE Float interleave_high(Float a, Float b) { return {_mm512_unpackhi_ps(a.v, b.v)}; }
 
 #if defined(__AVX512BF16__)
 #define GENEFACE_NATIVE_BF16

@@ -165,14 +165,6 @@ GENEFACE_INLINE void transpose4(Float& a, Float& b, Float& c, Float& d) {
         for (int i = 0; i < kLanes; ++i) columns[column]->v[i] = rows[i % 4].v[i / 4 * 4 + column];
 }
 
-// Of each group of four lanes: 0 0 1 1, or 2 2 3 3.
-GENEFACE_INLINE Float repeat_low(Float a) {
-    return lanes::make<Float>([&](int i) { return a.v[i / 4 * 4 + i % 4 / 2]; });
-}
-GENEFACE_INLINE Float repeat_high(Float a) {
-    return lanes::make<Float>([&](int i) { return a.v[i / 4 * 4 + 2 + i % 4 / 2]; });
-}
-
 // Of each group of four lanes: 0 2 (or 1 3) of a, then of b.
 GENEFACE_INLINE Float evens(Float a, Float b) {
     return lanes::make<Float>([&](int i) { return (i % 4 < 2 ? a : b).v[i / 4 * 4 + i % 2 * 2]; });
@@ -204,9 +196,41 @@ GENEFACE_INLINE Quad load_quarters(const void* a, const void* b, const void* c, 
     return out;
 }
 
+GENEFACE_INLINE void store_quad(void* p, Quad a) { std::memcpy(p, a.v, 16); }
+GENEFACE_INLINE void store_halves(void* a, void* b, Quad x) {
+    std::memcpy(a, x.v, 8);
+    std::memcpy(b, x.v + 2, 8);
+}
+GENEFACE_INLINE Quad operator+(Quad a, Quad b) {
+    Quad out;
+    for (int i = 0; i < 4; ++i) out.v[i] = a.v[i] + b.v[i];
+    return out;
+}
+GENEFACE_INLINE Quad operator*(Quad a, Quad b) {
+    Quad out;
+    for (int i = 0; i < 4; ++i) out.v[i] = a.v[i] * b.v[i];
+    return out;
+}
+GENEFACE_INLINE Quad fma(Quad a, Quad b, Quad c) { return a * b + c; }
+GENEFACE_INLINE Quad spread_quad(float x) { return {{x, x, x, x}}; }
+GENEFACE_INLINE Quad repeat_pair(const float* p) { return {{p[0], p[1], p[0], p[1]}}; }  // 0 1 0 1
+GENEFACE_INLINE Quad double_pair(float a, float b) { return {{a, a, b, b}}; }
+
 // One group of four lanes from each quad.
 GENEFACE_INLINE Float join(const Quad (&q)[2]) {
     return lanes::make<Float>([&](int i) { return q[i / 4].v[i % 4]; });
+}
+
+GENEFACE_INLINE void split(Float a, Quad (&q)[2]) {  // what `join` joins
+    for (int i = 0; i < kLanes; ++i) q[i / 4].v[i % 4] = a.v[i];
+}
+
+// Of each group of four lanes: 0 of a, 0 of b, 1 of a, 1 of b; or the same of 2 and 3.
+GENEFACE_INLINE Float interleave_low(Float a, Float b) {
+    return lanes::make<Float>([&](int i) { return (i % 2 ? b : a).v[i / 4 * 4 + i % 4 / 2]; });
+}
+GENEFACE_INLINE Float interleave_high(Float a, Float b) {
+    return lanes::make<Float>([&](int i) { return (i % 2 ? b : a).v[i / 4 * 4 + 2 + i % 4 / 2]; });
 }
 
 }  // namespace geneface

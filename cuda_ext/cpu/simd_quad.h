@@ -24,4 +24,18 @@ GENEFACE_INLINE Quad load_quarters(const void* a, const void* b, const void* c, 
     return {_mm_castsi128_ps(_mm_insert_epi32(out, at(d), 3))};
 }
 
+GENEFACE_INLINE void store_quad(void* p, Quad a) { _mm_storeu_ps(static_cast<float*>(p), a.v); }
+GENEFACE_INLINE void store_halves(void* a, void* b, Quad x) {
+    _mm_storel_pi(static_cast<__m64*>(a), x.v);
+    _mm_storeh_pi(static_cast<__m64*>(b), x.v);
+}
+GENEFACE_INLINE Quad operator+(Quad a, Quad b) { return {_mm_add_ps(a.v, b.v)}; }
+GENEFACE_INLINE Quad operator*(Quad a, Quad b) { return {_mm_mul_ps(a.v, b.v)}; }
+GENEFACE_INLINE Quad fma(Quad a, Quad b, Quad c) { return {_mm_fmadd_ps(a.v, b.v, c.v)}; }
+GENEFACE_INLINE Quad spread_quad(float x) { return {_mm_set1_ps(x)}; }
+GENEFACE_INLINE Quad repeat_pair(const float* p) {  // 0 1 0 1
+    return {_mm_castpd_ps(_mm_loaddup_pd(reinterpret_cast<const double*>(p)))};
+}
+GENEFACE_INLINE Quad double_pair(float a, float b) { return {_mm_shuffle_ps(_mm_set_ss(a), _mm_set_ss(b), 0)}; }
+
 }  // namespace geneface

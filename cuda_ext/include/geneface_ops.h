@@ -32,6 +32,10 @@ struct geneface_grid {
 GENEFACE_API int geneface_grid_encode(const geneface_grid* grid, int64_t n, const float* x, const float* table,
                                       float* out, intptr_t context);
 
+// The same from a table of bfloat16.
+GENEFACE_API int geneface_grid_encode_bf16(const geneface_grid* grid, int64_t n, const float* x, const uint16_t* table,
+                                           float* out, intptr_t context);
+
 // grad_out [N,L*C] -> grad_x [N,D] and grad_table [P,C], each skipped where null; both are overwritten.
 // scratch: null on CPU; on CUDA P*C + L int64 values (needed for grad_table).
 GENEFACE_API int geneface_grid_encode_backward(const geneface_grid* grid, int64_t n, const float* x,
