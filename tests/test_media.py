@@ -115,6 +115,19 @@ def test_variable_rate_stays_in_time(tmp_path):
         assert index_of(frame) == (np.searchsorted(times, (t + 0.5) / 25 + 1e-6, side="right") - 1) % 30
 
 
+def test_timing_of_even_and_uneven_video(tmp_path):
+    even = media.timing(encode(tmp_path / "a.mp4", [picture(0)] * 60, np.arange(60) / 30))
+    assert (even.frames, even.uneven) == (60, 0) and even.seconds == pytest.approx(2.0, abs=0.01)
+    times = np.cumsum([0, *[0.02, 0.06] * 20, 0.7])
+    uneven = media.timing(encode(tmp_path / "b.mp4", [picture(i % 30) for i in range(42)], times))
+    assert uneven.frames == 42 and uneven.uneven > 0.4 and uneven.longest == pytest.approx(0.7, abs=0.01)
+
+
+def test_timing_of_a_single_picture(tmp_path):
+    one = media.timing(encode(tmp_path / "a.mp4", [picture(0)], [0]))
+    assert (one.frames, one.uneven, one.longest) == (1, 0, 0)
+
+
 def test_range_of_frames(tmp_path):
     source = encode(tmp_path / "in.mp4", [picture(i) for i in range(25)], np.arange(25) / 25)
     assert [index_of(f) for f in media.read_frames(source, 25, 5, 9)] == [5, 6, 7, 8]

@@ -12,17 +12,15 @@ import av
 import av.error
 import numpy as np
 from av.audio.resampler import AudioResampler
-from av.video.reformatter import Colorspace, Interpolation
 
 from ..errors import UserError
 from ..types import require
+from .display import Display, bit_depth, dynamic_range, whole_frames
 
 # A jump of the audio clock larger than this is a gap in the recording (silence is put in) and not the
 # rounding of time stamps [s].
 _AUDIO_GAP = 0.05
-# FFmpeg leaves colours untagged in much consumer video; players then take HD for BT.709, less for BT.601.
-_HD_HEIGHT = 720
-_UNSPECIFIED_COLORS = 2  # AVCOL_SPC_UNSPECIFIED
+_UNEVEN = 0.2  # an interval between frames that is this much off the usual one counts as uneven
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,9 @@ class MediaInfo:
         audio_channels: number of channels; 0 without sound.
         video_codec, audio_codec: names, "" where there is none.
         pixel_format: as FFmpeg names it.
+        bits: of a colour component; 0 without video.
+        dynamic_range: "PQ" or "HLG" for HDR video, else "".
+        interlaced: the first picture says that it consists of two fields.
     """
 
     path: Path
@@ -56,6 +57,9 @@ class MediaInfo:
     video_codec: str
     audio_codec: str
     pixel_format: str
+    bits: int = 8
+    dynamic_range: str = ""
+    interlaced: bool = False
 
     @property
     def has_video(self) -> bool:
@@ -97,16 +101,17 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream | No
     return None
 
 
+def _packets(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
+    """Packets of `stream`, up to where the file is cut short: what came before is good."""
+    try:
+        yield from container.demux(stream)
+    except av.error.InvalidDataError:
+        return
+
+
 def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
     """Decoded frames of `stream`; damaged packets are passed over, as players do."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.InvalidDataError:  # the file is cut short: what came before is good
-            return
+    for packet in _packets(container, stream):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
@@ -136,17 +141,6 @@ def _times(frames: Iterator[av.VideoFrame], rate: float) -> Iterator[tuple[float
         yield time, frame
 
 
-def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """[H,W,3] uint8 RGB, upright, square pixels. `size` is the width and height before rotation."""
-    source = frame.colorspace
-    if source == _UNSPECIFIED_COLORS:
-        source = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
-    picture = frame.reformat(
-        width=size[0], height=size[1], format="rgb24", src_colorspace=source, interpolation=Interpolation.LANCZOS,
-    ).to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
-
-
 def probe(path: str | Path) -> MediaInfo:
     """What `path` holds. The first picture is decoded, so a file that opens but cannot be shown is found out.
 
@@ -163,6 +157,7 @@ def probe(path: str | Path) -> MediaInfo:
         duration = (container.duration or 0) / av.time_base
         width = height = rotation = 0
         fps = start = 0.0
+        frame = None
         if video is not None:
             fps = float(video.average_rate or video.guessed_rate or 25)
             first = next(_times(_decoded(container, video), fps), None)
@@ -183,6 +178,8 @@ def probe(path: str | Path) -> MediaInfo:
             video_codec=video.codec_context.name if video else "",
             audio_codec=audio.codec_context.name if audio else "",
             pixel_format=str(video.codec_context.pix_fmt) if video else "",
+            bits=bit_depth(frame) if frame else 0, dynamic_range=dynamic_range(frame) if frame else "",
+            interlaced=bool(frame and frame.interlaced_frame),
         )
     if info.duration > 0 or still:
         return info
@@ -193,13 +190,53 @@ def _scan_duration(path: Path) -> float:
     """Length [s] from the packets' time stamps, for files that do not say (browser recordings)."""
     with _opened(path) as container:
         stream = _video_stream(container) or container.streams.audio[0]
-        stamps = [p.pts * p.time_base for p in container.demux(stream) if p.pts is not None]
+        stamps = [p.pts * p.time_base for p in _packets(container, stream) if p.pts is not None]
     return float(max(stamps) - min(stamps)) if stamps else 0.0
 
 
-def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0,
-                stop: int | None = None) -> Iterator[np.ndarray]:
-    """Pictures at a constant rate, upright and with square pixels, one at a time.
+@dataclass(frozen=True)
+class Timing:
+    """How the pictures of a video follow each other.
+
+    Attributes:
+        frames: number of pictures.
+        seconds: from the first to the end of the last [s].
+        uneven: share of the intervals that are more than a fifth longer or shorter than the usual one.
+        longest: longest interval [s].
+    """
+
+    frames: int
+    seconds: float
+    uneven: float
+    longest: float
+
+
+def timing(path: str | Path) -> Timing:
+    """Time stamps of all pictures, without decoding them.
+
+    Raises:
+        UserError: unreadable or without video.
+    """
+    with _opened(path) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            raise UserError(f"{path}: holds no video, only sound; give a video file")
+        stamps = [float((packet.dts if packet.pts is None else packet.pts) * packet.time_base)
+                  for packet in _packets(container, stream) if packet.pts is not None or packet.dts is not None]
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+    intervals = np.diff(np.unique(stamps))
+    if not len(intervals):
+        return Timing(len(stamps), len(stamps) / rate, 0.0, 0.0)
+    usual = float(np.median(intervals))
+    # Stamps in whole milliseconds are no unevenness.
+    uneven = np.abs(intervals - usual) > np.maximum(_UNEVEN * usual, 0.0015)
+    return Timing(len(intervals) + 1, float(max(stamps) - min(stamps)) + usual, float(uneven.mean()),
+                  float(intervals.max()))
+
+
+def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop: int | None = None,
+                interlaced: bool | None = None) -> Iterator[np.ndarray]:
+    """Pictures at a constant rate, upright, with square pixels and in ordinary colours, one at a time.
 
     Output frame t covers the time from t/fps to (t+1)/fps after the first picture, and is the source
     frame shown at the middle of that time: 25 fps in gives every frame once, 30 fps drops every sixth.
@@ -207,6 +244,8 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0,
     Args:
         fps: output rate; None gives every source frame as it comes.
         start, stop: range of output frames to give; `stop` None means to the end.
+        interlaced: True for a video of fields that does not say so, False to leave fields as they are; None
+            does as the video says.
 
     Yields:
         [H,W,3] uint8 RGB.
@@ -220,21 +259,21 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0,
         if stream is None:
             raise UserError(f"{path}: holds no video, only sound; give a video file")
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        size = None
+        display = None
         count = 0  # index of the next output frame
         origin, shown = 0.0, None  # `shown` is on screen until the next frame's time
-        for time, frame in _times(_decoded(container, stream), rate):
+        for time, frame in _times(whole_frames(_decoded(container, stream), interlaced), rate):
             if shown is None:
-                origin, size = time, _display_size(stream, frame)
+                origin, display = time, Display(_display_size(stream, frame))
             elif fps is None:
                 if count >= start:
-                    yield _to_rgb(shown, size)
+                    yield display.picture(shown)
                 count += 1
             else:
                 picture = None
                 while (count + 0.5) / fps < time - origin and (stop is None or count < stop):
                     if count >= start:
-                        picture = _to_rgb(shown, size) if picture is None else picture.copy()
+                        picture = display.picture(shown) if picture is None else picture.copy()
                         yield picture
                     count += 1
             shown, last = frame, time
@@ -246,7 +285,7 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0,
         until = count + 1 if fps is None else math.ceil((last + length - origin) * fps - 0.5)
         for index in range(count, until if stop is None else min(stop, until)):
             if index >= start:
-                yield _to_rgb(shown, size)
+                yield display.picture(shown)
 
 
 def audio_blocks(path: str | Path, rate: int, layout: str) -> Iterator[np.ndarray]:
