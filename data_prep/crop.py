@@ -1,46 +1,16 @@
-"""A fixed square around the speaker."""
+"""Where the square around the speaker lies: fixed, or following the speaker where the camera moves."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 
+from geneface.media import Crop
 from geneface.types import require
 
 _SIDE = 2.6  # side of the crop in face heights (chin to hairline): head, neck and shoulders
 _ABOVE = 0.62  # hair above the hairline, in face heights
 _BELOW = 0.45  # neck below the chin
 _MIDDLE = 0.46  # height of the face's middle in the crop: a little above the centre
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A square of the source picture.
-
-    A point p of the crop, scaled to `size`, lies at (x, y) + p * side / size in the source.
-
-    Attributes:
-        x, y: top left corner in the source [px].
-        side: [px].
-        source_width, source_height: [px].
-    """
-
-    x: int
-    y: int
-    side: int
-    source_width: int
-    source_height: int
-
-    def apply(self, frame: np.ndarray, size: int) -> np.ndarray:
-        """[size,size,3] uint8 from the source frame [H,W,3]: aspect kept, filtered for the change of scale."""
-        piece = frame[self.y:self.y + self.side, self.x:self.x + self.side]
-        if self.side == size:
-            return np.ascontiguousarray(piece)
-        if self.side > size:
-            # Area averaging is exact for whole ratios and blurs little between; it never rings.
-            return cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA)
-        return cv2.resize(piece, (size, size), interpolation=cv2.INTER_LANCZOS4)
+_SLOW = 0.8  # the crop follows what is slower than this [s]; what is faster is the head's own movement
 
 
 def choose_crop(width: int, height: int, faces: np.ndarray) -> Crop:
@@ -52,17 +22,51 @@ def choose_crop(width: int, height: int, faces: np.ndarray) -> Crop:
     """
     require(len(faces) > 0, "faces: none given")
     shorter = min(width, height)
-    if abs(width - height) <= 0.02 * shorter:
+    if _square(width, height):
         return Crop((width - shorter) // 2, (height - shorter) // 2, shorter, width, height)
+    side, place = _frame_around(faces, shorter)
+    x, y = (int(round(min(max(v, 0), limit - side))) for v, limit in zip(place, (width, height)))
+    return Crop(x, y, side, width, height)
+
+
+def follow_crop(width: int, height: int, faces: np.ndarray, looked: np.ndarray, frames: int, fps: float) -> Crop:
+    """A square of fixed size that goes with the speaker, smoothly.
+
+    Args:
+        width, height: of the source picture [px].
+        faces: [N,4] left, top, right, bottom of the face oval [px].
+        looked: [N] frames of these, counted from the take's start, in order.
+        frames: length of the take.
+        fps: frames per second.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    require(len(faces) == len(looked) > 0, f"faces: expected one per look, got {len(faces)} for {len(looked)}")
+    if _square(width, height):
+        return choose_crop(width, height, faces)
+    middles = (faces[:, :2] + faces[:, 2:]) / 2
+    path = np.stack([np.interp(np.arange(frames), looked, middles[:, axis]) for axis in (0, 1)], 1)
+    path = gaussian_filter1d(path, _SLOW * fps, axis=0, mode="nearest")
+    around = faces - np.tile(path[looked], 2)
+    side, offset = _frame_around(around, min(width, height))
+    corners = np.clip(path + offset, 0, [width - side, height - side]).round(2)
+    x, y = corners[0].round().astype(int)
+    return Crop(int(x), int(y), side, width, height, tuple((float(a), float(b)) for a, b in corners))
+
+
+def _square(width: int, height: int) -> bool:
+    """Whether the picture is a square already, or so nearly that nothing is lost: it is used whole."""
+    return abs(width - height) <= 0.02 * min(width, height)
+
+
+def _frame_around(faces: np.ndarray, longest: int) -> tuple[int, np.ndarray]:
+    """Side of the square around the faces [px], and its top left corner [2], not yet kept within the picture."""
     face_height = float(np.median(faces[:, 3] - faces[:, 1]))
     left, top = np.percentile(faces[:, :2], 1, axis=0)
     right, bottom = np.percentile(faces[:, 2:], 99, axis=0)
     needed = max(right - left + 0.5 * face_height, bottom - top + (_ABOVE + _BELOW) * face_height)
-    side = int(round(min(shorter, max(_SIDE * face_height, needed))))
-    if side > 0.85 * shorter:
-        side = shorter
-    x = (left + right) / 2 - side / 2
-    y = (top + bottom) / 2 - _MIDDLE * side
-    y = min(y, top - _ABOVE * face_height)
-    x, y = (int(round(min(max(v, 0), limit - side))) for v, limit in ((x, width), (y, height)))
-    return Crop(x, y, side, width, height)
+    side = int(round(min(longest, max(_SIDE * face_height, needed))))
+    if side > 0.85 * longest:
+        side = longest
+    y = min((top + bottom) / 2 - _MIDDLE * side, top - _ABOVE * face_height)
+    return side, np.array([(left + right) / 2 - side / 2, y])

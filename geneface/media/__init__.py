@@ -4,8 +4,9 @@ Reading is by time stamp, never by frame count: video of any or variable frame r
 rate, and sound is laid beside it on the same clock, so that they stay together to the last frame.
 Everything streams; memory does not grow with the length of a video.
 """
+from .crop import Crop
 from .reading import MediaInfo, Timing, audio_blocks, probe, read_audio, read_frames, timing
 from .writing import SYNTHETIC_COMMENT, VideoWriter, is_disk_full, write_wav, writing
 
-__all__ = ["MediaInfo", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks", "is_disk_full", "probe",
+__all__ = ["Crop", "MediaInfo", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks", "is_disk_full", "probe",
            "read_audio", "read_frames", "timing", "write_wav", "writing"]

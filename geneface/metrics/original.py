@@ -57,12 +57,14 @@ def _find_video(person: PreparedPerson, video: str | Path | None) -> Path | None
 
 
 def _from_video(person: PreparedPerson, video: Path, frames: range) -> Iterator[np.ndarray]:
-    crop, start = person.manifest["crop"], int(person.manifest["source"]["start_frame"])
-    x, y, side = (int(crop[key]) for key in ("x", "y", "side"))
+    crop, source = media.Crop.from_json(person.manifest["crop"]), person.manifest["source"]
+    start = int(source["start_frame"])
     wanted = {start + index for index in frames}
     if not wanted:
         return
     first, stop = min(wanted), max(wanted) + 1
-    for number, frame in enumerate(media.read_frames(video, person.fps, first, stop), first):
+    for number, frame in enumerate(
+        media.read_frames(video, person.fps, first, stop, source.get("interlaced")), first
+    ):
         if number in wanted:
-            yield resize(np.ascontiguousarray(frame[y : y + side, x : x + side]), (SCALE, SCALE))
+            yield resize(np.ascontiguousarray(crop.piece(frame, number - start)), (SCALE, SCALE))
