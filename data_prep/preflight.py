@@ -1,32 +1,39 @@
-"""Whether a video can become an avatar: checks with a verdict, a figure and advice.
+"""Whether a video can become an avatar: what makes preparation pointless stops it, the rest is a verdict.
 
-What makes preparation pointless is a `UserError` at once; the rest is a `Verdict` for the report.
+Figures are measured here and judged by the table in `checks.py`.
 """
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
-from geneface.media import MediaInfo
+from geneface.media import Crop, MediaInfo, Timing
 from geneface.report import Verdict
 
-from .crop import Crop
+from .checks import judge
 from .ingest import Scan
+from .looks import Look
 from .shots import Take
 
 _STILL = 3.0  # grey levels: less change than this over a whole clip is coding noise
 _SECOND = 0.4  # height of a second face, relative to the first, that makes the speaker ambiguous
-_SILENT_DB = -60.0  # loudest 20 ms blocks of a track without speech [dB full scale]
+_LEAST_FPS = 8.0  # below this several sounds pass between two pictures
+_TURNED = 0.55  # asymmetry of the face at a head turn of about 35 degrees
+_HAND = 0.04  # share of the face under a hand that counts
+_ODD = 0.14  # share of the skin points with an unusual colour that counts
+_COMBED = 12.0  # grey levels; whole pictures stay below 1
+_FOLLOW = 0.03  # movement of the camera, over the crop's side, from which the crop follows the speaker
 
 
 def check_source(info: MediaInfo) -> None:
     """What the header alone can say.
 
     Raises:
-        UserError: no video, a picture, or sides so small that no face can be in it.
+        UserError: no video, a picture, sides so small that no face can be in it, or too few pictures a second.
     """
     if not info.has_video:
         raise UserError(f"{info.path}: holds only sound; give a video of a person talking")
@@ -37,50 +44,33 @@ def check_source(info: MediaInfo) -> None:
                         "give a video of at least 256x256")
 
 
+def check_timing(info: MediaInfo, timing: Timing, config: PrepareConfig) -> None:
+    """What the time stamps say.
+
+    Raises:
+        UserError: too short, or too few pictures a second.
+    """
+    check_length(info, timing.seconds, config)
+    rate = timing.frames / timing.seconds
+    if rate < _LEAST_FPS:
+        raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {_LEAST_FPS:g} are needed to see the "
+                        "mouth move; film at 25 or more")
+
+
 def check_length(info: MediaInfo, seconds: float, config: PrepareConfig, what: str = "the video") -> None:
     """Raises UserError where `seconds` is too short to learn a person from."""
-    if seconds < config.min_seconds:
+    if seconds < config.min_seconds - 0.5 / config.fps:
         raise UserError(f"{info.path}: {what} is {seconds:.1f} s long, at least {config.min_seconds:g} s are needed; "
                         "a minute or more is better: record a longer one")
 
 
-def check_sound(info: MediaInfo, audio: np.ndarray, rate: int, config: PrepareConfig) -> list[Verdict]:
-    """Silence, clipping, level.
-
-    Args:
-        audio: [N] float32 of the chosen take.
-
-    Raises:
-        UserError: silent, unless the configuration allows it.
-    """
-    block = rate // 50
-    whole = audio[:len(audio) // block * block].reshape(-1, block)
-    energy = np.square(whole).mean(1) if len(whole) else np.zeros(1)
-    loud = 10 * np.log10(np.percentile(energy, 98) + 1e-12)
-    quiet = 10 * np.log10(np.percentile(energy, 10) + 1e-12)
-    if loud < _SILENT_DB:
-        if not config.allow_silent:
-            raise UserError(f"{info.path}: its sound is silent ({loud:.0f} dB); record it again with the microphone "
-                            "on, or set allow_silent: true to go without speech")
-        return [Verdict("sound", "warn", "silent", "mouth shapes are learned from the picture alone")]
-    clipped = float((np.abs(audio) > 0.99).mean())
-    verdicts = [Verdict("sound level", "ok" if loud > -40 else "warn", f"{loud:.0f} dB",
-                        "" if loud > -40 else "speak closer to the microphone")]
-    verdicts.append(Verdict("clipping", "ok" if clipped < 1e-3 else "warn", f"{100 * clipped:.2f} % of samples",
-                            "" if clipped < 1e-3 else "lower the recording level"))
-    span = loud - quiet
-    verdicts.append(Verdict("noise", "ok" if span > 20 else "warn", f"pauses {span:.0f} dB below speech",
-                            "" if span > 20 else "record in a quieter room"))
-    return verdicts
-
-
-def check_scan(info: MediaInfo, scan: Scan, take: Take | None, config: PrepareConfig) -> None:
+def check_scan(info: MediaInfo, scan: Scan, take: Take | None) -> None:
     """What makes a video unusable.
 
     Raises:
         UserError: nothing moves, no face, more than one face.
     """
-    found = [face is not None for face in scan.faces]
+    found = [look.face is not None for look in scan.looks]
     if not any(found):
         raise UserError(f"{info.path}: no face was found in it; film the person from the front, in good light, "
                         "the head filling a third of the picture's height")
@@ -89,61 +79,97 @@ def check_scan(info: MediaInfo, scan: Scan, take: Take | None, config: PrepareCo
     if take is None:
         return
     looks = scan.within(take.start, take.stop)
-    share = float(np.mean([found[i] for i in looks])) if looks else 0.0
+    share = float(np.mean([look.face is not None for look in looks])) if looks else 0.0
     if share < 0.5:
         raise UserError(f"{info.path}: a face is visible in only {100 * share:.0f} % of the longest shot; cut out a "
                         "part where the speaker faces the camera throughout")
-    crowded = float(np.mean([scan.second[i] > _SECOND for i in looks]))
+    crowded = float(np.mean([look.second > _SECOND for look in looks]))
     if crowded > 0.2:
         raise UserError(f"{info.path}: two faces are in the picture ({100 * crowded:.0f} % of the time); crop the "
                         "video to one person")
 
 
-def take_verdicts(info: MediaInfo, scan: Scan, take: Take, crop: Crop, config: PrepareConfig) -> list[Verdict]:
-    """The checks of a usable take, for the report."""
-    looks = scan.within(take.start, take.stop)
-    found = [i for i in looks if scan.faces[i] is not None]
-    faces = np.array([scan.faces[i] for i in found])
-    seconds = len(take) / config.fps
-    height = float(np.median(faces[:, 3] - faces[:, 1]))
-    share = height / crop.side
-    light = np.array([scan.exposure[i] for i in found])
-    sharp = float(np.median([scan.sharpness[i] for i in found]))
-    verdicts = [
-        _verdict("length", seconds >= 30, f"{seconds:.1f} s", "one to three minutes give the best result"),
-        _verdict("shots", not take.cuts, f"{len(take.cuts)} cuts",
-                 f"the longest shot is used: {take.start / config.fps:.2f} s to {take.stop / config.fps:.2f} s"),
-        _verdict("jumps", not take.jumps, f"{len(take.jumps)} within the shot",
-                 "words were cut out; head movement jumps there: record in one go"),
-        _verdict("face found", len(found) == len(looks),
-                 f"in {100 * len(found) / max(1, len(looks)):.0f} % of the looks",
-                 "keep the face in view, hands and microphone away from it"),
-        _verdict("face size", share >= 0.22, f"{100 * share:.0f} % of the crop's height", "come closer to the camera"),
-        _verdict("resolution", crop.side >= 0.9 * config.size, f"{crop.side} px for a crop of {config.size} px",
-                 "the crop is enlarged: film at a higher resolution, or give a smaller size"),
-        _verdict("frame rate", 23 <= info.fps, f"{info.fps:.4g} fps",
-                 "film at 25 fps or more: at fewer, mouth movement is lost"),
-        _verdict("exposure", 50 <= np.median(light) <= 220, f"face brightness {np.median(light):.0f} of 255",
-                 "light the face evenly, from the front"),
-        _verdict("steady light", float(np.ptp(np.percentile(light, [2, 98]))) < 40,
-                 f"face brightness varies by {np.ptp(np.percentile(light, [2, 98])):.0f}",
-                 "switch off automatic exposure, stay out of changing light"),
-        _verdict("sharpness", sharp >= 4.0, f"{sharp:.1f}", "focus on the face, hold the camera still, compress less"),
-        _verdict("one person", max((scan.second[i] for i in looks), default=0) == 0,
-                 "a second face at times" if any(scan.second[i] for i in looks) else "one face",
-                 "keep others, pictures and screens out of view"),
+def is_combed(info: MediaInfo, scan: Scan) -> bool:
+    """Whether pictures consist of two fields although the video does not say so.
+
+    The scan's own pictures were taken apart already where it does.
+    """
+    return not info.interlaced and bool(np.mean([look.combed > _COMBED for look in scan.looks] or [0]) > 0.1)
+
+
+def camera_travel(looks: list[Look]) -> float | None:
+    """How far the surroundings move about their middle place, 98th percentile [source px]; None where unknown."""
+    places = np.array([look.camera for look in looks if look.camera is not None])
+    if len(places) < max(3, 0.3 * len(looks)):
+        return None
+    return float(np.percentile(np.linalg.norm(places - np.median(places, axis=0), axis=1), 98))
+
+
+def camera_moves(looks: list[Look], crop: Crop) -> bool:
+    """Whether the crop had better follow the speaker."""
+    travel = camera_travel(looks)
+    return travel is not None and travel > _FOLLOW * crop.side
+
+
+def recording_verdicts(info: MediaInfo, timing: Timing, scan: Scan, take: Take, config: PrepareConfig) -> list[Verdict]:
+    """The checks of the recording as a whole."""
+    shown = f"{take.start / config.fps:.2f} s to {take.stop / config.fps:.2f} s is used" if take.cuts else ""
+    fields = np.mean([look.combed > _COMBED for look in scan.looks]) if not info.interlaced else 1.0
+    return [
+        judge("length", len(take) / config.fps),
+        judge("cuts", len(take.cuts), shown),
+        judge("jumps", len(take.jumps)),
+        judge("frame rate", timing.frames / max(timing.seconds, 1e-3)),
+        judge("even timing", 100 * timing.uneven),
+        judge("standstill", scan.standstill(take, config.fps)),
+        judge("whole file", min(100.0, 100 * timing.seconds / max(info.duration, 1e-3))),
+        judge("interlacing", 100 * float(fields) if info.interlaced or is_combed(info, scan) else 0.0),
+        judge("dynamic range", float(bool(info.dynamic_range)), info.dynamic_range),
     ]
-    return verdicts
 
 
-def _verdict(check: str, good: bool, value: str, advice: str) -> Verdict:
-    return Verdict(check, "ok" if good else "warn", value, "" if good else advice)
+def picture_verdicts(scan: Scan, take: Take, crop: Crop, config: PrepareConfig) -> list[Verdict]:
+    """The checks of framing, light and focus in a usable take."""
+    looks = scan.within(take.start, take.stop)
+    seen = [look for look in looks if look.face is not None]
+    heights = [look.face[3] - look.face[1] for look in seen]
+    covered = [look for look in seen if look.hand > _HAND or look.odd > _ODD]
+    where = ", ".join(f"{look.frame / config.fps:.1f} s" for look in covered[:3])
+    travel = camera_travel(looks)
+    steps = looks[1:]  # the first look of a take follows a cut
+    light = np.array([look.brightness for look in seen])
+
+    def at(name: str) -> tuple[float, str]:
+        worst = max(steps, key=lambda look: getattr(look, name), default=None)
+        if worst is None or not getattr(worst, name):
+            return 0.0, ""
+        return getattr(worst, name), f"at {worst.frame / config.fps:.1f} s"
+
+    return [
+        judge("face found", _percent(look.face is not None for look in looks)),
+        judge("face size", 100 * float(np.median(heights)) / crop.side),
+        judge("resolution", 100 * crop.side / config.size, f"{crop.side} px"),
+        judge("one person", _percent(look.second > 0.2 for look in looks)),
+        judge("facing the camera", _percent(look.turned > _TURNED for look in seen)),
+        judge("nothing in front", 100 * len(covered) / len(seen), f"at {where}" if where else ""),
+        judge("camera", 100 * (travel or 0.0) / crop.side,
+              "plain surroundings: cannot be seen" if travel is None else
+              "the crop follows the speaker" if crop.path else ""),
+        judge("brightness", float(np.median(light))),
+        judge("black and white", 100 * float(np.median([look.clipped for look in seen]))),
+        judge("steady light", float(np.ptp(np.percentile(light, [2, 98])))),
+        judge("exposure jumps", *at("light_step")),
+        judge("white-balance jumps", *at("colour_step")),
+        judge("sharpness", float(np.median([look.sharpness for look in seen]))),
+    ]
+
+
+def _percent(flags) -> float:
+    return 100 * float(np.mean(list(flags) or [0]))
 
 
 def check_room(out: Path, frames: int, size: int) -> None:
     """Raises UserError where the disk has clearly too little room for the frames and masks."""
-    import shutil
-
     folder = out
     while not folder.exists():
         folder = folder.parent

@@ -15,23 +15,28 @@ from geneface.assets import file_hash
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
+from geneface.face.landmarks import relative_mouth_opening
+from geneface.media import Crop, Timing
 from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
+from geneface.speech.sync import correction
 from geneface.types import CameraTrack, FaceTrack, PreparedPerson, write_atomically
 
 from . import preflight
 from .background import background_plate
-from .crop import Crop, choose_crop
+from .checks import judge
+from .crop import choose_crop, follow_crop
 from .ingest import Scan, scan, write_frames
 from .landmarks import Detections, detect_landmarks
+from .listen import check_silence, sound_verdicts
 from .masks import write_masks
 from .shots import Take, longest_take
 from .stages import Data, Manifest
 from .streams import Sequence, encode_png, read_picture
+from .smooth import fill
 from .segment import PersonSegmenter, Plate, refine
 from .summary import write_report
-from .sync import audio_offset, relative_mouth_opening
 from .takes import fit_take
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
@@ -70,11 +75,12 @@ def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareC
     _check_options(config)
     info = media.probe(video)
     preflight.check_source(info)
-    preflight.check_length(info, info.duration, config)
+    timing = media.timing(video)
+    preflight.check_timing(info, timing, config)
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; give a folder with -o")
     with _leaves_nothing(out):
-        return _Preparation(video, out, config, consent, info).run()
+        return _Preparation(video, out, config, consent, info, timing).run()
 
 
 def _check_options(config: PrepareConfig) -> None:
@@ -90,8 +96,9 @@ class _Preparation:
     """One run: the stages in order."""
 
     def __init__(self, video: Path, out: Path, config: PrepareConfig, consent: str | None,
-                 info: media.MediaInfo) -> None:
+                 info: media.MediaInfo, timing: Timing) -> None:
         self.video, self.out, self.config, self.consent, self.info = video, out, config, consent, info
+        self.timing = timing
         self.manifest = Manifest(out)
         self.frames = Sequence(out / "frames", ".jpg")
         self.masks = Sequence(out / "masks", ".png")
@@ -101,23 +108,25 @@ class _Preparation:
         config, manifest = self.config, self.manifest
         source = file_hash(self.video)
         sound = self._sound()
-        seen = Scan.from_json(manifest.stage("scan", 1, {"source": source, "fps": config.fps}, (), (), self._scan))
-        preflight.check_scan(self.info, seen, None, config)
+        seen = Scan.from_json(manifest.stage("scan", 2, {"source": source, "fps": config.fps}, (), (), self._scan))
+        preflight.check_scan(self.info, seen, None)
         take = longest_take(seen.frames, list(seen.cuts), seen.usable())
         preflight.check_length(self.info, len(take) / config.fps, config, "its longest shot without a cut"
                                if take.cuts else "the video")
-        preflight.check_scan(self.info, seen, take, config)
-        faces = np.array([seen.faces[i] for i in seen.within(take.start, take.stop) if seen.faces[i] is not None])
-        crop = choose_crop(seen.width, seen.height, faces)
+        preflight.check_scan(self.info, seen, take)
+        crop = self._choose_crop(seen, take)
+        interlaced = True if preflight.is_combed(self.info, seen) else None
         self._say_take(take, crop)
-        audio = self._cut_sound(sound, take)
-        self.verdicts += preflight.take_verdicts(self.info, seen, take, crop, config)
-        self.verdicts += preflight.check_sound(self.info, audio, config.sample_rate, config)
+        audio, covered = self._cut_sound(sound, take)
+        self.verdicts += preflight.recording_verdicts(self.info, self.timing, seen, take, config)
+        self.verdicts += preflight.picture_verdicts(seen, take, crop, config)
+        self.verdicts += sound_verdicts(self.info, audio, config.sample_rate, config, covered)
         self._stop_if_strict()
 
-        options = {"take": [take.start, take.stop], "crop": vars(crop), "size": config.size,
-                   "quality": config.jpeg_quality}
-        cut = manifest.stage("frames", 1, options, ("scan",), ("frames/000000.jpg",), lambda: self._frames(take, crop))
+        options = {"take": [take.start, take.stop], "crop": crop.to_json(), "size": config.size,
+                   "quality": config.jpeg_quality, "interlaced": interlaced}
+        cut = manifest.stage("frames", 2, options, ("scan",), ("frames/000000.jpg",),
+                             lambda: self._frames(take, crop, interlaced))
         count = cut["frames"]
         found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
                                lambda: self._landmarks(count))
@@ -130,31 +139,51 @@ class _Preparation:
                                ("background.png", "stages/background_seen.png"), lambda: self._background(count))
         masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
                                lambda: self._masks(take, plate["unrest"]))
-        speech = manifest.stage("speech", 1, {"rate": config.sample_rate}, ("frames",), ("audio.wav", "speech.npz"),
-                                lambda: self._speech(audio))
+        sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
+                              lambda: self._sync(audio))
+        shifted, _ = self._cut_sound(sound, take, sync["shift"])
+        speech = manifest.stage("speech", 2, {"rate": config.sample_rate}, ("frames", "sync"),
+                                ("audio.wav", "speech.npz"), lambda: self._speech(shifted))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
-                  "speech": speech}
-        self._finish(source, seen, take, crop, count, stages)
+                  "sync": sync, "speech": speech}
+        self.verdicts += self._late_verdicts(stages)
+        self._stop_if_strict()
+        self._finish(source, seen, take, crop, interlaced, stages)
         return PreparedPerson.open(self.out)
 
     # Stages ---------------------------------------------------------------------------------------------
 
     def _sound(self) -> np.ndarray:
         """[N] float32 of the whole video; complains before anything slow is done."""
-        if not self.info.has_audio:
-            if not self.config.allow_silent:
-                raise UserError(f"{self.video}: has no sound; record it with a microphone, or set allow_silent: true "
-                                "to go without speech")
-            return np.zeros(0, np.float32)
-        audio = media.read_audio(self.video, self.config.sample_rate)
-        preflight.check_sound(self.info, audio, self.config.sample_rate, self.config)
+        audio = np.zeros(0, np.float32)
+        if self.info.has_audio:
+            audio = media.read_audio(self.video, self.config.sample_rate)
+        check_silence(self.info, audio, self.config.sample_rate, self.config)
         return audio
 
-    def _cut_sound(self, audio: np.ndarray, take: Take) -> np.ndarray:
-        """The take's part, padded with silence to its exact length."""
-        start, stop = (round(frame / self.config.fps * self.config.sample_rate) for frame in (take.start, take.stop))
-        piece = audio[start:stop]
-        return np.pad(piece, (0, stop - start - len(piece)))
+    def _cut_sound(self, audio: np.ndarray, take: Take, later: float = 0.0) -> tuple[np.ndarray, float]:
+        """The take's part, padded with silence to its exact length, and the share of it that was recorded.
+
+        Args:
+            later: how much later than the picture the sound is [frames].
+        """
+        rate, fps = self.config.sample_rate, self.config.fps
+        start, stop = (round(frame / fps * rate) for frame in (take.start, take.stop))
+        shift = round(later / fps * rate)
+        first, last = max(0, start + shift), min(len(audio), stop + shift)
+        piece = audio[first:last] if last > first else np.zeros(0, np.float32)
+        before = min(first - start - shift, stop - start) if last > first else 0
+        return np.pad(piece, (before, stop - start - before - len(piece))), len(piece) / (stop - start)
+
+    def _choose_crop(self, seen: Scan, take: Take) -> Crop:
+        """Fixed; following the speaker where the camera moves."""
+        looks = [look for look in seen.within(take.start, take.stop) if look.face is not None]
+        faces = np.array([look.face for look in looks])
+        crop = choose_crop(seen.width, seen.height, faces)
+        if not preflight.camera_moves(seen.within(take.start, take.stop), crop):
+            return crop
+        looked = np.array([look.frame - take.start for look in looks])
+        return follow_crop(seen.width, seen.height, faces, looked, len(take), self.config.fps)
 
     def _scan(self) -> Data:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -176,11 +205,22 @@ class _Preparation:
             raise UserError(f"{self.video}: {bad[0].check}: {bad[0].value}; {bad[0].advice} "
                             f"(strict: {len(bad)} warnings)")
 
-    def _frames(self, take: Take, crop: Crop) -> Data:
+    def _frames(self, take: Take, crop: Crop, interlaced: bool | None) -> Data:
         preflight.check_room(self.out, len(take), self.config.size)
         count, digest = write_frames(self.video, self.frames, take, crop, self.config.size, self.config.fps,
-                                     self.config.jpeg_quality)
+                                     self.config.jpeg_quality, interlaced)
         return {"frames": count, "sha256": digest}
+
+    def _sync(self, audio: np.ndarray) -> Data:
+        """How late the sound is, and by how much it is moved."""
+        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
+            landmarks, valid = archive["landmarks"], archive["valid"]
+        opening = fill(relative_mouth_opening(landmarks)[:, None], valid)[:, 0]
+        offset, shift = correction(opening, audio, self.config.sample_rate, self.config.fps)
+        shift = shift if self.config.correct_sync else 0.0
+        if shift:
+            say(f"{self.video.name}: the sound is {abs(shift):.1f} frames too {'late' if shift > 0 else 'early'}; moved")
+        return {"offset": offset, "shift": shift}
 
     def _landmarks(self, count: int) -> Data:
         found = detect_landmarks(progress(self.frames.read(range(count)), "Landmarks", count), self.config.fps)
@@ -239,22 +279,23 @@ class _Preparation:
 
     # ----------------------------------------------------------------------------------------------------
 
-    def _finish(self, source: str, seen: Scan, take: Take, crop: Crop, count: int, stages: dict[str, Data]) -> None:
+    def _finish(self, source: str, seen: Scan, take: Take, crop: Crop, interlaced: bool | None,
+                stages: dict[str, Data]) -> None:
         config, content = self.config, self.manifest.content
         camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
         audio = media.read_audio(self.out / "audio.wav", config.sample_rate)
-        offset = audio_offset(relative_mouth_opening(face.landmarks), audio, config.sample_rate, config.fps)
-        self.verdicts += self._late_verdicts(stages, offset)
+        offset, count = stages["sync"]["offset"], stages["frames"]["frames"]
         files = ("background.png", "camera.npz", "face.npz", "speech.npz", "audio.wav")
         consent = content.get("consent")
         if self.consent is not None or consent is None:
             consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
                        "granted": bool(self.consent)}
         content.update(
-            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": source, "seconds": self.info.duration, "fps": self.info.fps,
-                    "width": seen.width, "height": seen.height, "start_frame": take.start, "stop_frame": take.stop},
+            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": source,
+                    "seconds": self.info.duration, "fps": self.info.fps, "width": seen.width, "height": seen.height,
+                    "start_frame": take.start, "stop_frame": take.stop, "interlaced": interlaced},
             width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
-            train_frames=count * (config.held_out - 1) // config.held_out, crop=vars(crop), cuts=list(take.cuts),
+            train_frames=count * (config.held_out - 1) // config.held_out, crop=crop.to_json(), cuts=list(take.cuts),
             jumps=list(take.jumps), consent=consent, options=vars(config),
             hashes={"frames": stages["frames"]["sha256"], "masks": stages["masks"]["sha256"],
                     **{name: file_hash(self.out / name) for name in files}},
@@ -263,7 +304,7 @@ class _Preparation:
             "frames": count, "fps": config.fps, "seconds": count / config.fps, "size": config.size,
             "frames_per_s": count / max(self.manifest.seconds, 1e-9),
             "reprojection_px": stages["track"].get("reprojection_px"), "jitter_deg": stages["track"].get("jitter_deg"),
-            "audio_offset_frames": offset, "cuts": list(take.cuts), "jumps": list(take.jumps),
+            "audio_offset_frames": offset, "audio_moved_frames": stages["sync"]["shift"], "cuts": list(take.cuts), "jumps": list(take.jumps),
             "verdicts": {verdict.check: verdict.verdict for verdict in self.verdicts},
             "report": str(self.out / "report.html"),
         }
@@ -271,25 +312,15 @@ class _Preparation:
         content["finished"] = True
         self.manifest.save()
 
-    def _late_verdicts(self, stages: dict[str, Data], offset: float | None) -> list[Verdict]:
+    def _late_verdicts(self, stages: dict[str, Data]) -> list[Verdict]:
         """Checks of what the stages measured."""
-        track, plate = stages["track"], stages["background"]
-        scale = self.config.size / 512
-        verdicts = []
-        error = track.get("reprojection_px")
-        if error is not None:
-            verdicts.append(Verdict("tracking", "ok" if error <= 3 * scale else "warn", f"{error:.2f} px median",
-                                    "" if error <= 3 * scale else "film from the front, sharper, in even light"))
-        valid = stages["landmarks"]["valid"]
-        verdicts.append(Verdict("every frame tracked", "ok" if valid > 0.98 else "warn",
-                                f"{100 * valid:.1f} % of frames",
-                                "" if valid > 0.98 else "frames without a face are filled in from around them"))
-        still = plate["unrest"] <= 6
-        verdicts.append(Verdict("still background", "ok" if still else "warn",
-                                f"moves by {plate['unrest']:.1f} grey levels",
-                                "" if still else "put the camera on a stand, avoid movement behind the speaker"))
-        if offset is not None:
-            good = abs(offset) <= 2
-            verdicts.append(Verdict("sound in time", "ok" if good else "warn", f"{offset:+.1f} frames",
-                                    "" if good else "sound and picture are shifted: correct it in an editor"))
+        error, sync = stages["track"].get("reprojection_px"), stages["sync"]
+        verdicts = [] if error is None else [judge("tracking", error * 512 / self.config.size)]
+        verdicts.append(judge("every frame tracked", 100 * stages["landmarks"]["valid"]))
+        verdicts.append(judge("still background", stages["background"]["unrest"]))
+        if sync["shift"]:
+            verdicts.append(judge("sound in time", sync["offset"] - sync["shift"],
+                                  f"after moving it by {-sync['shift']:+.1f} frames"))
+        elif sync["offset"] is not None:
+            verdicts.append(judge("sound in time", sync["offset"]))
         return verdicts

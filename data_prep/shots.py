@@ -19,6 +19,7 @@ _THUMBNAIL = 64  # side of the thumbnails that are compared [px]
 _REACH = 5  # frames on either side that a step is compared with
 _STEP = 2.5  # least mean difference of a cut [grey levels]; speech and blinks stay below 1.5
 _RATIO = 3.0  # how far a cut stands out from the largest step around it; head movement reaches 2
+_SAME = 1e-3  # mean difference of a repeated frame [grey levels]
 _SHOULDERS = 40.0  # mean difference of the lowest strip beyond which the framing changed [grey levels]
 _SURROUNDINGS = 12.0  # the same for the top corners
 
@@ -83,6 +84,12 @@ class CutFinder:
             return 0.0
         spread = (self._range[1].astype(np.float32) - self._range[0]).mean(-1)
         return float(cv2.blur(spread, (5, 5)).max())
+
+    def standing(self, least: int = 5) -> list[tuple[int, int]]:
+        """Runs of at least so many frames that are equal to the one before: (first frame, number)."""
+        same = np.concatenate([[False], self.steps < _SAME, [False]])
+        edges = np.flatnonzero(np.diff(same.astype(np.int8)))
+        return [(int(a) + 1, int(b - a)) for a, b in zip(edges[::2], edges[1::2]) if b - a >= least]
 
     def cuts(self) -> list[Cut]:
         """All cuts, in order."""

@@ -7,12 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from geneface.face.landmarks import FACE_OVAL, LIPS
+from geneface.face.landmarks import FACE_OVAL, LIPS, relative_mouth_opening
 from geneface.report import Report, Section, Verdict
 from geneface.types import CameraTrack, FaceTrack
 
 from .streams import Sequence, read_picture
-from .sync import relative_mouth_opening
 
 _STRIP = 6  # frames in a strip
 _PICTURE = 256  # height of their pictures [px]
@@ -127,7 +126,7 @@ def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], s
                   [(name, record["seconds"], count / max(record["seconds"], 1e-9))
                    for name, record in manifest["stages"].items()])
     origin = report.section("Origin")
-    origin.values({**source, "crop": ", ".join(f"{k} {v}" for k, v in manifest["crop"].items()),
+    origin.values({**source, "crop": ", ".join(f"{k} {v}" for k, v in manifest["crop"].items() if k != "path"),
                    "consent": manifest["consent"]["text"] or "none recorded",
                    "recorded on": manifest["consent"]["date"] or "–"})
     data = {**result, "checks": verdicts, **{key: manifest[key] for key in ("stages", "source", "crop", "consent")}}

@@ -24,7 +24,8 @@ class PrepareConfig:
     fps: float = 25.0  # frames per second inside
     sample_rate: int = 16000  # audio inside [Hz]
     min_seconds: float = 2.5  # shortest take that is accepted [s]
-    allow_silent: bool = False  # go on without sound: the avatar is then learned from the picture alone
+    allow_silent: bool = True  # go on without sound: the avatar is then learned from the picture alone
+    correct_sync: bool = True  # move sound that is clearly early or late to where the mouth says it
     strict: bool = False  # stop on a check's warning instead of noting it
     jpeg_quality: int = 95  # of the cropped frames
     plate_samples: int = 80  # frames that the clean background is made from

@@ -37,12 +37,14 @@ class Verdict:
         verdict: ok, warn or fail.
         value: what was measured, for people.
         advice: what to do about it, "" when all is well.
+        number: the same as `value`, for programs; None where there is none.
     """
 
     check: str
     verdict: str
     value: str = ""
     advice: str = ""
+    number: float | None = None
 
     def __post_init__(self) -> None:
         require(self.verdict in VERDICTS, f"verdict: expected one of {VERDICTS}, got {self.verdict!r}")

@@ -66,6 +66,9 @@ def prepare(
     consent: Annotated[
         Optional[str], typer.Option(metavar="TEXT", help="Who agreed to what; recorded in the person and its avatars.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a check's warning instead of noting it in the report.")
+    ] = False,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -73,7 +76,7 @@ def prepare(
     """A portrait video to a prepared person. An interrupted run goes on when it is called again."""
     from .. import pipeline
 
-    options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size})
+    options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size, "strict": strict or None})
     if consent is None:
         say(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "

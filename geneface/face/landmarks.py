@@ -87,6 +87,12 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
     return np.linalg.norm(_points(landmarks, 13, 62) - _points(landmarks, 14, 66), axis=-1)
 
 
+def relative_mouth_opening(landmarks: np.ndarray) -> np.ndarray:
+    """Distance of the inner lips' midpoints over the height of the face, [...,478,2] -> [...]."""
+    height = np.linalg.norm(landmarks[..., 10, :] - landmarks[..., 152, :], axis=-1)
+    return mouth_opening(landmarks) / np.maximum(height, 1e-6)
+
+
 def mouth_width(landmarks: np.ndarray) -> np.ndarray:
     """Distance of the mouth's outer corners, [...,68 or 478,2 or 3] -> [...], in the landmarks' unit."""
     return np.linalg.norm(_points(landmarks, 61, 48) - _points(landmarks, 291, 54), axis=-1)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..face.landmarks import mouth_opening
+from ..speech.sync import correlation, sync_offset_frames
 from .face import MISSING, jitter_px, lip_distance_px, lip_shape_px
-from .sync import correlation, sync_offset_frames
 
 PICTURE_KEYS = ("psnr_head", "psnr_full", "ssim_full", "lpips_full", "lpips_mouth", "csim", "seam")
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..face.arkit import ARKIT_NAMES
 from ..face.basis import FaceBasis, load_basis
+from ..speech.sync import correlation
 from ..types import CameraTrack, PreparedPerson, require
-from .sync import correlation
 
 SCALE = 256
 """Image errors are given in px of a picture whose longer side is this."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from data_prep import preflight
 from data_prep.ingest import Scan
+from data_prep.looks import Look
 from data_prep.prepare import prepare
-from data_prep.shots import Cut
+from data_prep.shots import Cut, Take
 from geneface import media
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
@@ -96,12 +98,10 @@ def test_tiny_picture(tmp_path):
     refuses(tmp_path, video(tmp_path / "a.mp4", [f[:12, :12] for f in clouds(80)], speech(4)), "too small")
 
 
-def test_no_sound(tmp_path):
-    refuses(tmp_path, video(tmp_path / "a.mp4", clouds(80)), "has no sound")
-
-
-def test_silence(tmp_path):
-    refuses(tmp_path, video(tmp_path / "a.mp4", clouds(80), np.zeros(60000, np.float32)), "silent")
+def test_no_sound_where_it_is_insisted_on(tmp_path):
+    insist = replace(SMALL, allow_silent=False)
+    refuses(tmp_path, video(tmp_path / "a.mp4", clouds(80)), "has no sound", insist)
+    refuses(tmp_path, video(tmp_path / "b.mp4", clouds(80), np.zeros(60000, np.float32)), "silent", insist)
 
 
 def test_no_face(tmp_path):
@@ -232,15 +232,20 @@ def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monk
     assert np.array_equal(person.camera.head_to_camera, prepared.camera.head_to_camera)
 
 
-def scan_of(found, frames=100, movement=50.0, second=0.0) -> Scan:
-    looked = tuple(range(0, frames, 5))
-    faces = tuple((40.0, 30.0, 80.0, 90.0) if found(i) else None for i in looked)
-    return Scan(frames, 200, 150, (Cut(60, True),), movement, looked, faces, (second,) * len(looked),
-                (8.0,) * len(looked), (120.0,) * len(looked))
+def test_strict_stops_at_a_warning(tmp_path, clip):
+    refuses(tmp_path, clip, "length: 2.8 s", replace(SMALL, strict=True))
+
+
+def scan_of(found, frames=100, movement=50.0, **seen) -> Scan:
+    looks = tuple(Look(i, face=(40.0, 30.0, 80.0, 90.0) if found(i) else None, sharpness=8.0, brightness=120.0, **seen)
+                  for i in range(0, frames, 5))
+    return Scan(frames, 200, 150, (Cut(60, True),), movement, ((7, 12),), looks)
 
 
 def test_scan_survives_the_manifest():
-    scan = scan_of(lambda i: i % 10 == 0)
+    scan = scan_of(lambda i: i % 10 == 0, camera=(1.5, -2.0))
     assert Scan.from_json(json.loads(json.dumps(scan.to_json()))) == scan
     assert scan.usable().sum() == 50 and len(scan.usable()) == 100
-    assert scan.within(10, 26) == [2, 3, 4, 5]
+    assert [look.frame for look in scan.within(10, 26)] == [10, 15, 20, 25]
+    assert scan.standstill(Take(0, 10, (), ()), 25) == pytest.approx(3 / 25)
+    assert scan.standstill(Take(10, 60, (), ()), 25) == pytest.approx(9 / 25)
