@@ -1,8 +1,6 @@
 """Where tensors live: the names of devices in configurations and on the command line."""
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
 from . import ops
@@ -39,13 +37,3 @@ def find_device(name: str = AUTO) -> torch.device:
             raise UserError(f"device {name!r}: this machine has {count} GPU{'s' * (count > 1)}, numbered from 0")
         device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
     return device
-
-
-def half_networks(device: torch.device, enabled: bool) -> AbstractContextManager:
-    """Context in which PyTorch's matrix products run in bfloat16, where `enabled`.
-
-    A GPU that has no bfloat16 stays in float32: the range of float16 is too small for densities in training.
-    """
-    if device.type == "cuda" and enabled:
-        enabled = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16) if enabled else nullcontext()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from geneface.config import FitConfig
-from geneface.devices import find_device, half_networks
+from geneface.devices import find_device
 from geneface.errors import UserError
 from geneface.fit.sampler import FrameStore, RaySampler
 from geneface.fit.setup import build_portrait, focus_boxes, training_frames
@@ -48,15 +48,6 @@ def test_a_gpu_is_taken_where_kernels_are_built(monkeypatch):
     assert find_device() == torch.device("cuda:1") == find_device("cuda")
     with pytest.raises(UserError, match="2 GPUs"):
         find_device("cuda:2")
-
-
-def test_old_gpus_keep_single_precision(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with half_networks(torch.device("cuda"), True):
-        assert not torch.is_autocast_enabled("cuda")
-    with half_networks(torch.device("cpu"), True):
-        assert torch.is_autocast_enabled("cpu")
 
 
 def test_pretending_catches_mixtures():

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from .. import ops
 from ..config import FitConfig
-from ..devices import half_networks
 from ..nerf.cameras import camera_rays, invert_rigid
-from ..nerf.layers import one_hot
 from ..nerf.portrait import HeadSamples, Portrait, over
 from ..nerf.torso import pose_values
 from .losses import LossWeights, portrait_losses
@@ -187,11 +185,10 @@ class Trainer:
         rgb, alpha, shift = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), (), (2,)))
         if len(rows):
             condition = portrait.torso.encoder(self._pose_values[batch.frames])
-            slots = one_hot(batch.slot[rows], len(batch.frames))
-            with half_networks(self.device, self.config.amp):
-                values = portrait.torso(
-                    batch.pixels[rows] / self._side, condition, portrait.torso_codes[batch.frames], slots
-                )
+            values = portrait.torso(
+                batch.pixels[rows] / self._side, condition, portrait.torso_codes[batch.frames], batch.slot[rows],
+                self.config.amp,
+            )
             rgb, alpha, shift = (
                 zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha, shift), values)
             )

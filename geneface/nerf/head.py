@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import ops
 from .condition import ConditionEncoder
@@ -85,27 +86,45 @@ class HeadField(nn.Module):
         self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
 
     def forward(
-        self, x: Tensor, directions: Tensor, condition: Tensor, appearance: Tensor, slots: Tensor | None = None
+        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor, appearance: Tensor,
+        slot: Tensor | None = None, bf16: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Evaluate the field at M samples of F frames.
+        """Evaluate the field at M samples on N rays of F frames.
 
         Args:
             x: [M,3] points in head space [m].
-            directions: [M,16] spherical harmonics of the view directions.
+            directions: [N,16] spherical harmonics of the view directions.
+            ray: [M] ray of each sample.
             condition: [F,condition] encoded landmarks (`encoder`).
             appearance: [F,appearance] codes.
-            slots: [M,F] one-hot frame of each sample; may be None if F = 1.
+            slot: [N] frame of each ray; may be None if F = 1.
+            bf16: networks in bfloat16.
 
         Returns:
             sigma [M] density [1/m], rgb [M,3] in [0,1], ambient [M,2+condition]: coordinates in
             [-1,1], then gates in (-1,1): zero where the landmarks have no say.
         """
         low, high = self.aabb[:3], self.aabb[3:]
+        frame = None if slot is None else slot[ray]
         position = ops.grid_encode((x - low) / (high - low), self.position_table, self.position_spec)
-        ambient = torch.tanh(self.ambient_net(position, condition, slots).float())
+        ambient = torch.tanh(self.ambient_net([position], condition, frame, bf16))
         motion = ops.grid_encode(ambient[:, :2] * 0.5 + 0.5, self.ambient_table, self.ambient_spec)
-        gated = ambient[:, 2:] * (condition if slots is None else slots @ condition)
-        out = self.density_net(torch.cat([position, motion, gated], dim=1))
-        sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0].float())
-        colour = self.colour_net(torch.cat([out[:, 1:], directions.to(out.dtype)], dim=1), appearance, slots)
-        return sigma, torch.sigmoid(colour.float()), ambient
+        gated = ambient[:, 2:] * (condition if frame is None else of_frames(condition, frame))
+        out = self.density_net([position, motion, gated], bf16=bf16)
+        sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0])
+        return sigma, torch.sigmoid(self._colour(out, directions, ray, appearance, slot, bf16)), ambient
+
+    def _colour(self, out, directions, ray, appearance, slot, bf16) -> Tensor:
+        """[M,3] before the sigmoid. Direction and appearance enter once a ray, `out` [M,1+geometry] whole."""
+        net, geometry = self.colour_net, self.spec.geometry
+        of_frame = net.frame_layer(appearance)
+        first, *others = net.weights
+        of_ray = directions @ first[:, geometry:].T + (of_frame if slot is None else of_frames(of_frame, slot))
+        return ops.mlp([out], [F.pad(first[:, :geometry], (1, 0)), *others], of_ray, ray, bf16)
+
+
+def of_frames(values: Tensor, index: Tensor) -> Tensor:
+    """[M,D] rows `index` [M] of values [F,D] of a few frames. Their gradient is a product: adding up row by row
+    is slower and, on several threads, in no certain order."""
+    chosen = torch.zeros(len(index), len(values), device=values.device, dtype=values.dtype)
+    return chosen.scatter_(1, index[:, None], 1.0) @ values

@@ -5,12 +5,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-# Matrix products in bfloat16 are compiled and kept for every number of rows they meet, 10 MB a frame where
-# sample counts never repeat. Rounded up to these rows, few sizes are met.
-ROWS = 4096
+from .. import ops
 
 
 class MLP(nn.Module):
@@ -31,31 +27,25 @@ class MLP(nn.Module):
         if self.frame_layer is not None:
             nn.init.kaiming_uniform_(self.frame_layer.weight, nonlinearity="relu")
 
-    def forward(self, x: Tensor, per_frame: Tensor | None = None, slots: Tensor | None = None) -> Tensor:
+    @property
+    def weights(self) -> list[Tensor]:
+        """[O,K] of each layer."""
+        return [layer.weight for layer in self.layers]
+
+    def forward(
+        self, inputs: Sequence[Tensor], per_frame: Tensor | None = None, index: Tensor | None = None,
+        bf16: bool = False,
+    ) -> Tensor:
         """Outputs [M, widths[-1]].
 
         Args:
-            x: [M, widths[0]] inputs of each sample.
+            inputs: [M,*] columns of each sample's inputs, side by side widths[0] wide.
             per_frame: [F, per_frame] inputs of each frame.
-            slots: [M,F] one-hot frame of each sample; may be None if F = 1.
+            index: [M] frame of each sample; may be None if F = 1.
+            bf16: compute in bfloat16, sums in float.
         """
-        rows = len(x)
-        if rows > ROWS:
-            x = F.pad(x, (0, 0, 0, -rows % ROWS))
-            slots = slots if slots is None else F.pad(slots, (0, 0, 0, -rows % ROWS))
-        first = self.layers[0].weight
-        if self.frame_layer is None:
-            x = F.linear(x, first)
-        else:
-            offsets = self.frame_layer(per_frame)  # [F,H]
-            if len(offsets) == 1:
-                x = F.linear(x, first, offsets[0])
-            else:
-                # One product for both: a gather would cost a slow scatter in the backward pass.
-                x = F.linear(torch.cat([x, slots], dim=1), torch.cat([first, offsets.T.to(first.dtype)], dim=1))
-        for layer in self.layers[1:]:
-            x = F.linear(F.relu(x), layer.weight)
-        return x[:rows]
+        offsets = None if self.frame_layer is None else self.frame_layer(per_frame)
+        return ops.mlp(inputs, self.weights, offsets, index, bf16)
 
 
 class TruncatedExp(torch.autograd.Function):
@@ -72,11 +62,6 @@ class TruncatedExp(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return gradient * torch.exp(x.clamp(-TruncatedExp.LIMIT, TruncatedExp.LIMIT))
-
-
-def one_hot(index: Tensor, count: int) -> Tensor:
-    """[M,count] float rows with a one at `index` [M]."""
-    return torch.zeros(len(index), count, device=index.device).scatter_(1, index[:, None], 1.0)
 
 
 def frequency_encode(x: Tensor, bands: int) -> Tensor:

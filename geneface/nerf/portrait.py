@@ -7,9 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import ops
-from ..devices import half_networks
 from .head import HeadField, HeadSpec
-from .layers import one_hot
 from .occupancy import OccupancyGrid
 from .torso import TorsoField, TorsoSpec
 
@@ -83,10 +81,8 @@ class Portrait(nn.Module):
         )
         ray = torch.repeat_interleave(offsets.diff())
         x = rays_o[ray] + t[:, None] * rays_d[ray]
-        directions = ops.spherical_harmonics(rays_d)[ray]
-        slots = None if slot is None else one_hot(slot[ray], len(condition))
-        with half_networks(x.device, amp):
-            sigma, rgb, ambient = self.head(x, directions, condition, appearance, slots)
+        directions = ops.spherical_harmonics(rays_d)
+        sigma, rgb, ambient = self.head(x, directions, ray, condition, appearance, slot, amp)
         return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, ambient)
 
 

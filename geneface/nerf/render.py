@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import ops
-from ..devices import AUTO, find_device, half_networks
+from ..devices import AUTO, find_device
 from ..types import Avatar
 from .cameras import camera_rays, image_pixels, invert_rigid
 from .pack import unpack_portrait
@@ -73,10 +73,9 @@ def render_layers(
     side = max(width, height)
     pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
     for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(4 * CHUNK):
-        with half_networks(plate.device, amp):
-            torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
-                pixels[rows] / side, pose_condition, torso_code[None]
-            )
+        torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
+            pixels[rows] / side, pose_condition, torso_code[None], bf16=amp
+        )
     behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, plate.reshape(-1, 3))
     rgb = over(image, alpha, behind)
     shape = (height, width)

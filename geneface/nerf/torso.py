@@ -83,7 +83,7 @@ class TorsoField(nn.Module):
             self.deform_net.layers[-1].weight.mul_(1e-2)
 
     def forward(
-        self, position: Tensor, condition: Tensor, appearance: Tensor, slots: Tensor | None = None
+        self, position: Tensor, condition: Tensor, appearance: Tensor, slot: Tensor | None = None, bf16: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Evaluate at N image positions of F frames.
 
@@ -91,13 +91,14 @@ class TorsoField(nn.Module):
             position: [N,2] image positions in image sides (0 to 1).
             condition: [F,condition] encoded pose (`encoder`).
             appearance: [F,appearance] codes.
-            slots: [N,F] one-hot frame of each position; may be None if F = 1.
+            slot: [N] frame of each position; may be None if F = 1.
+            bf16: networks in bfloat16.
 
         Returns:
             rgb [N,3] and alpha [N], both in [0,1]; shift [N,2], the displacement in image sides.
         """
-        shift = self.deform_net(frequency_encode(position * 2 - 1, BANDS), condition, slots).float()
+        shift = self.deform_net([frequency_encode(position * 2 - 1, BANDS)], condition, slot, bf16)
         shift = self.spec.reach * torch.tanh(shift)
         features = ops.grid_encode(position + shift, self.table, self.grid_spec)
-        out = torch.sigmoid(self.colour_net(features, appearance, slots).float())
+        out = torch.sigmoid(self.colour_net([features], appearance, slot, bf16))
         return out[:, :3], out[:, 3], shift

@@ -10,7 +10,7 @@ from geneface import ops
 from geneface.nerf.cameras import camera_rays, image_pixels, invert_rigid, project
 from geneface.nerf.condition import CLAMP, ConditionEncoder, Standardiser
 from geneface.nerf.head import HeadField, HeadSpec
-from geneface.nerf.layers import MLP, TruncatedExp, frequency_encode, one_hot
+from geneface.nerf.layers import MLP, TruncatedExp, frequency_encode
 from geneface.nerf.portrait import Portrait, over
 from geneface.nerf.torso import ANCHORS, JAW, TorsoField, TorsoSpec, pose_values
 
@@ -68,14 +68,14 @@ def test_truncated_exp_limits_value_and_gradient():
 
 @pytest.mark.parametrize("samples", [1, 31, 33])
 def test_frame_inputs_equal_concatenated_inputs(samples):
-    """One product with one-hot frames, one with a bias, and plain concatenation are the same function."""
+    """Rows added by frame, one row for all, and plain concatenation are the same function."""
     torch.manual_seed(0)
     net = MLP([5, 16, 3], per_frame=4)
     x, frames, index = torch.randn(samples, 5), torch.randn(3, 4), torch.randint(0, 3, (samples,))
     plain = torch.cat([x, frames[index]], 1) @ torch.cat([net.layers[0].weight, net.frame_layer.weight], 1).T
     plain = plain.relu() @ net.layers[1].weight.T
-    assert torch.allclose(net(x, frames, one_hot(index, 3)), plain, atol=1e-5)
-    alone = net(x[:1], frames[index[:1]])
+    assert torch.allclose(net([x], frames, index), plain, atol=1e-5)
+    alone = net([x[:1]], frames[index[:1]])
     assert torch.allclose(alone, plain[:1], atol=1e-5)
 
 
@@ -109,8 +109,8 @@ def test_head_field_ranges_and_gradients():
     index = torch.randint(0, 2, (33,))
     codes = torch.ones(2, HEAD.appearance, requires_grad=True)
     sigma, rgb, ambient = head(
-        x, ops.spherical_harmonics(torch.nn.functional.normalize(x, dim=1)), head.encoder(torch.randn(2, 204)), codes,
-        one_hot(index, 2),
+        x, ops.spherical_harmonics(torch.nn.functional.normalize(x, dim=1)), torch.arange(33),
+        head.encoder(torch.randn(2, 204)), codes, index,
     )
     assert sigma.shape == (33,) and (sigma > 0).all()
     assert rgb.shape == (33, 3) and (rgb > 0).all() and (rgb < 1).all()
