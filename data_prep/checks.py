@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from geneface.config import PrepareConfig
 from geneface.report import Verdict
 
 GROUPS = ("Recording", "Framing", "Light and focus", "Sound", "Result")
@@ -22,9 +23,9 @@ class Check:
         measures: what the number is, in words.
         form: how the number is written, with its unit.
         least, most: the good range; None leaves that side open.
-        refused: the number that makes a video unusable, in words for the page; "" if none does.
         advice: what to do when the number lies outside.
         tip: how to film so that it does not, for the page.
+        refused: a number this bad, or worse, makes a video unusable; None if none does.
     """
 
     name: str
@@ -35,10 +36,22 @@ class Check:
     most: float | None
     advice: str
     tip: str = ""
-    refused: str = ""
+    refused: float | None = None
 
     def good(self, number: float) -> bool:
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
+
+    def unusable(self, number: float) -> bool:
+        """Whether the number is worse than what can be worked with."""
+        if self.refused is None:
+            return False
+        return number < self.refused if self.least is not None else number > self.refused
+
+    def refusal(self) -> str:
+        """What is refused, in words."""
+        if self.refused is None:
+            return ""
+        return f"{'under' if self.least is not None else 'over'} {self.form.format(self.refused)}"
 
     def limits(self) -> str:
         """The good range in words."""
@@ -56,14 +69,14 @@ CHECKS = {check.name: check for check in (
     Check("length", "Recording", "length of the longest shot without a cut", "{:.1f} s", 30, None,
           "one to three minutes give the best result; more of the same helps little",
           "Talk for one to three minutes, in one go. Use many different words; pause with the mouth closed at times.",
-          "less than 2.5 s"),
+          PrepareConfig.min_seconds),
     Check("cuts", "Recording", "changes of framing, place or person in the whole video", "{:.0f}", None, 0,
           "only the longest shot is used: record in one go", "Do not cut. The longest shot alone is used."),
     Check("jumps", "Recording", "places within the shot where words were cut out", "{:.0f}", None, 0,
           "the head jumps there; nothing is smoothed across: record in one go", "Leave slips of the tongue in."),
     Check("frame rate", "Recording", "pictures per second", "{:.4g} fps", 23, None,
           "at fewer than 25 mouth shapes are missed: film at 25 fps or more", "Film at 25 or 30 pictures a second.",
-          "fewer than 8"),
+          8),
     Check("even timing", "Recording", "share of pictures that come early or late", "{:.1f} %", None, 10,
           "time stamps are followed, but mouth movement is unevenly seen: set a constant frame rate",
           "Choose a constant frame rate where the camera app offers it; plug a phone in, close other apps."),
@@ -81,23 +94,24 @@ CHECKS = {check.name: check for check in (
     # Framing
     Check("face found", "Framing", "share of looks with a face", "{:.1f} %", 98, None,
           "keep the face in view and turned to the camera", "Stay in the picture from the first to the last second.",
-          "under half of the shot"),
+          50),
     Check("face size", "Framing", "height of the face over that of the crop", "{:.0f} %", 22, None,
           "come closer to the camera", "Head and shoulders fill the picture."),
     Check("resolution", "Framing", "side of the crop over the size wanted", "{:.0f} %", 90, None,
           "the crop is enlarged: film at a higher resolution, or give a smaller --size",
-          "Film in 1080p or more, close enough for the head to be a third of the picture's height.",
-          "a picture under 64 px"),
-    Check("one person", "Framing", "share of looks with a second face", "{:.0f} %", None, 2,
+          "Film in 1080p or more, close enough for the head to be a third of the picture's height."),
+    Check("picture size", "Framing", "shorter side of the picture", "{:.0f} px", 256, None,
+          "film at a higher resolution", "", 64),
+    Check("one person", "Framing", "share of looks with a second face (refused: of similar size)", "{:.0f} %", None, 2,
           "keep others, pictures and screens out of view", "Be alone in the picture; cover posters and mirrors.",
-          "a second face of similar size for a fifth of the shot"),
+          20),
     Check("facing the camera", "Framing", "share of looks with the head turned away by more than about 35 degrees",
           "{:.0f} %", None, 10, "look into the camera; small turns are welcome, profiles are not learned",
           "Face the camera. Turn and nod a little now and then, as in a conversation."),
     Check("nothing in front", "Framing", "share of looks with a hand or an object before the face", "{:.1f} %", None, 3,
           "keep hands and microphone below the chin",
           "Keep hands and microphone below the chin, hair out of the face."),
-    Check("camera", "Framing", "movement of the surroundings over the side of the crop", "{:.1f} %", None, 1.0,
+    Check("camera", "Framing", "movement of the surroundings over the side of the crop", "{:.1f} %", None, 1.5,
           "put the camera on a stand", "Put the camera on a stand at the height of your eyes."),
     # Light and focus
     Check("brightness", "Light and focus", "brightness of the face, of 255", "{:.0f}", 35, 225,
@@ -115,8 +129,7 @@ CHECKS = {check.name: check for check in (
           "focus on the face, hold the camera still, compress less", "Clean the lens; lock the focus on the face."),
     # Sound
     Check("loudness", "Sound", "level of the loudest parts", "{:.0f} dB", -40, None,
-          "speak closer to the microphone", "Speak within a metre of the microphone; a headset is better than a room.",
-          "silence, where allow_silent is switched off"),
+          "speak closer to the microphone", "Speak within a metre of the microphone; a headset is better than a room."),
     Check("clipping", "Sound", "share of samples at the limit", "{:.2f} %", None, 0.1,
           "lower the recording level", "Keep the level meter out of the red."),
     Check("noise", "Sound", "how far pauses lie below speech", "{:.0f} dB", 20, None,

@@ -14,18 +14,18 @@ from geneface.errors import UserError
 from geneface.media import Crop, MediaInfo, Timing
 from geneface.report import Verdict
 
-from .checks import judge
+from .checks import CHECKS, judge
 from .ingest import Scan
 from .looks import Look
 from .shots import Take
 
 _STILL = 3.0  # grey levels: less change than this over a whole clip is coding noise
 _SECOND = 0.4  # height of a second face, relative to the first, that makes the speaker ambiguous
-_LEAST_FPS = 8.0  # below this several sounds pass between two pictures
 _TURNED = 0.55  # asymmetry of the face at a head turn of about 35 degrees
 _HAND = 0.04  # share of the face under a hand that counts
 _ODD = 0.14  # share of the skin points with an unusual colour that counts
 _COMBED = 12.0  # grey levels; whole pictures stay below 1
+_ROUNDED = 0.5  # less than this missing from the declared length is nothing: sound ends later than the picture [s]
 _FOLLOW = 0.03  # movement of the camera, over the crop's side, from which the crop follows the speaker
 
 
@@ -39,7 +39,7 @@ def check_source(info: MediaInfo) -> None:
         raise UserError(f"{info.path}: holds only sound; give a video of a person talking")
     if info.still:
         raise UserError(f"{info.path}: is a still picture; give a video of the person talking, a minute or more")
-    if min(info.width, info.height) < 64:
+    if CHECKS["picture size"].unusable(min(info.width, info.height)):
         raise UserError(f"{info.path}: its picture is {info.width}x{info.height} px, too small for a face; "
                         "give a video of at least 256x256")
 
@@ -52,8 +52,9 @@ def check_timing(info: MediaInfo, timing: Timing, config: PrepareConfig) -> None
     """
     check_length(info, timing.seconds, config)
     rate = timing.frames / timing.seconds
-    if rate < _LEAST_FPS:
-        raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {_LEAST_FPS:g} are needed to see the "
+    check = CHECKS["frame rate"]
+    if check.unusable(rate):
+        raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {check.refused:g} are needed to see the "
                         "mouth move; film at 25 or more")
 
 
@@ -79,13 +80,13 @@ def check_scan(info: MediaInfo, scan: Scan, take: Take | None) -> None:
     if take is None:
         return
     looks = scan.within(take.start, take.stop)
-    share = float(np.mean([look.face is not None for look in looks])) if looks else 0.0
-    if share < 0.5:
-        raise UserError(f"{info.path}: a face is visible in only {100 * share:.0f} % of the longest shot; cut out a "
+    share = _percent(look.face is not None for look in looks)
+    if CHECKS["face found"].unusable(share):
+        raise UserError(f"{info.path}: a face is visible in only {share:.0f} % of the longest shot; cut out a "
                         "part where the speaker faces the camera throughout")
-    crowded = float(np.mean([look.second > _SECOND for look in looks]))
-    if crowded > 0.2:
-        raise UserError(f"{info.path}: two faces are in the picture ({100 * crowded:.0f} % of the time); crop the "
+    crowded = _percent(look.second > _SECOND for look in looks)
+    if CHECKS["one person"].unusable(crowded):
+        raise UserError(f"{info.path}: two faces are in the picture ({crowded:.0f} % of the time); crop the "
                         "video to one person")
 
 
@@ -115,6 +116,7 @@ def recording_verdicts(info: MediaInfo, timing: Timing, scan: Scan, take: Take, 
     """The checks of the recording as a whole."""
     shown = f"{take.start / config.fps:.2f} s to {take.stop / config.fps:.2f} s is used" if take.cuts else ""
     fields = np.mean([look.combed > _COMBED for look in scan.looks]) if not info.interlaced else 1.0
+    missing = info.duration - timing.seconds
     return [
         judge("length", len(take) / config.fps),
         judge("cuts", len(take.cuts), shown),
@@ -122,7 +124,7 @@ def recording_verdicts(info: MediaInfo, timing: Timing, scan: Scan, take: Take, 
         judge("frame rate", timing.frames / max(timing.seconds, 1e-3)),
         judge("even timing", 100 * timing.uneven),
         judge("standstill", scan.standstill(take, config.fps)),
-        judge("whole file", min(100.0, 100 * timing.seconds / max(info.duration, 1e-3))),
+        judge("whole file", 100.0 if missing < _ROUNDED else 100 * timing.seconds / info.duration),
         judge("interlacing", 100 * float(fields) if info.interlaced or is_combed(info, scan) else 0.0),
         judge("dynamic range", float(bool(info.dynamic_range)), info.dynamic_range),
     ]
@@ -148,6 +150,7 @@ def picture_verdicts(scan: Scan, take: Take, crop: Crop, config: PrepareConfig) 
     return [
         judge("face found", _percent(look.face is not None for look in looks)),
         judge("face size", 100 * float(np.median(heights)) / crop.side),
+        judge("picture size", min(scan.width, scan.height)),
         judge("resolution", 100 * crop.side / config.size, f"{crop.side} px"),
         judge("one person", _percent(look.second > 0.2 for look in looks)),
         judge("facing the camera", _percent(look.turned > _TURNED for look in seen)),

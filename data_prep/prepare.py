@@ -16,7 +16,7 @@ from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
 from geneface.face.landmarks import relative_mouth_opening
-from geneface.media import Crop, Timing
+from geneface.media import Crop
 from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
@@ -26,16 +26,15 @@ from geneface.types import CameraTrack, FaceTrack, PreparedPerson, write_atomica
 from . import preflight
 from .background import background_plate
 from .checks import judge
-from .crop import choose_crop, follow_crop
+from .examine import Examination, Source, cut_sound, examine, open_source, stop_if_strict
 from .ingest import Scan, scan, write_frames
 from .landmarks import Detections, detect_landmarks
-from .listen import check_silence, sound_verdicts
 from .masks import write_masks
-from .shots import Take, longest_take
+from .segment import PersonSegmenter, Plate, refine
+from .shots import Take
+from .smooth import fill
 from .stages import Data, Manifest
 from .streams import Sequence, encode_png, read_picture
-from .smooth import fill
-from .segment import PersonSegmenter, Plate, refine
 from .summary import write_report
 from .takes import fit_take
 
@@ -46,15 +45,22 @@ _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fi
 def _leaves_nothing(folder: Path) -> Iterator[None]:
     """Remove what a run that fails by the user's hand put into a folder that was empty or not there before."""
     fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    existed = folder.exists()
+    # The outermost of the folders that are made now.
+    made = next((parent for parent in reversed([folder, *folder.parents]) if not parent.exists()), None)
     try:
         with media.writing(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except (NotADirectoryError, FileExistsError) as error:
+                raise UserError(f"{folder}: a file is in the way; give a folder with -o") from error
             yield
     except UserError:
         if fresh and folder.is_dir():
             shutil.rmtree(folder)
-            if existed:
+            if made is None:
                 folder.mkdir()
+            elif made.is_dir():
+                shutil.rmtree(made)
         raise
 
 
@@ -73,14 +79,19 @@ def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareC
     """
     video, out = Path(video), Path(out)
     _check_options(config)
-    info = media.probe(video)
-    preflight.check_source(info)
-    timing = media.timing(video)
-    preflight.check_timing(info, timing, config)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file; give a folder with -o")
+    source = open_source(video, config)
     with _leaves_nothing(out):
-        return _Preparation(video, out, config, consent, info, timing).run()
+        return _Preparation(source, out, config, consent).run()
+
+
+def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
+    """The verdicts on a video that can be had before any long work; nothing is written.
+
+    Raises:
+        UserError: a video that cannot become an avatar; with `config.strict`, one that has a warning.
+    """
+    _check_options(config)
+    return examine(open_source(video, config), config).verdicts
 
 
 def _check_options(config: PrepareConfig) -> None:
@@ -95,10 +106,8 @@ def _check_options(config: PrepareConfig) -> None:
 class _Preparation:
     """One run: the stages in order."""
 
-    def __init__(self, video: Path, out: Path, config: PrepareConfig, consent: str | None,
-                 info: media.MediaInfo, timing: Timing) -> None:
-        self.video, self.out, self.config, self.consent, self.info = video, out, config, consent, info
-        self.timing = timing
+    def __init__(self, source: Source, out: Path, config: PrepareConfig, consent: str | None) -> None:
+        self.source, self.video, self.out, self.config, self.consent = source, source.path, out, config, consent
         self.manifest = Manifest(out)
         self.frames = Sequence(out / "frames", ".jpg")
         self.masks = Sequence(out / "masks", ".png")
@@ -106,27 +115,16 @@ class _Preparation:
 
     def run(self) -> PreparedPerson:
         config, manifest = self.config, self.manifest
-        source = file_hash(self.video)
-        sound = self._sound()
-        seen = Scan.from_json(manifest.stage("scan", 2, {"source": source, "fps": config.fps}, (), (), self._scan))
-        preflight.check_scan(self.info, seen, None)
-        take = longest_take(seen.frames, list(seen.cuts), seen.usable())
-        preflight.check_length(self.info, len(take) / config.fps, config, "its longest shot without a cut"
-                               if take.cuts else "the video")
-        preflight.check_scan(self.info, seen, take)
-        crop = self._choose_crop(seen, take)
-        interlaced = True if preflight.is_combed(self.info, seen) else None
-        self._say_take(take, crop)
-        audio, covered = self._cut_sound(sound, take)
-        self.verdicts += preflight.recording_verdicts(self.info, self.timing, seen, take, config)
-        self.verdicts += preflight.picture_verdicts(seen, take, crop, config)
-        self.verdicts += sound_verdicts(self.info, audio, config.sample_rate, config, covered)
-        self._stop_if_strict()
+        digest = file_hash(self.video)
+        seen = examine(self.source, config, lambda: Scan.from_json(
+            manifest.stage("scan", 2, {"source": digest, "fps": config.fps}, (), (), self._scan)))
+        take, crop = seen.take, seen.crop
+        self.verdicts += seen.verdicts
 
         options = {"take": [take.start, take.stop], "crop": crop.to_json(), "size": config.size,
-                   "quality": config.jpeg_quality, "interlaced": interlaced}
+                   "quality": config.jpeg_quality, "interlaced": seen.interlaced}
         cut = manifest.stage("frames", 2, options, ("scan",), ("frames/000000.jpg",),
-                             lambda: self._frames(take, crop, interlaced))
+                             lambda: self._frames(take, crop, seen.interlaced))
         count = cut["frames"]
         found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
                                lambda: self._landmarks(count))
@@ -140,70 +138,21 @@ class _Preparation:
         masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
                                lambda: self._masks(take, plate["unrest"]))
         sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
-                              lambda: self._sync(audio))
-        shifted, _ = self._cut_sound(sound, take, sync["shift"])
+                              lambda: self._sync(seen))
+        audio, _ = cut_sound(seen.sound, take, config, sync["shift"])
         speech = manifest.stage("speech", 2, {"rate": config.sample_rate}, ("frames", "sync"),
-                                ("audio.wav", "speech.npz"), lambda: self._speech(shifted))
+                                ("audio.wav", "speech.npz"), lambda: self._speech(audio))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
                   "sync": sync, "speech": speech}
         self.verdicts += self._late_verdicts(stages)
-        self._stop_if_strict()
-        self._finish(source, seen, take, crop, interlaced, stages)
+        stop_if_strict(self.video, self.verdicts, config)
+        self._finish(digest, seen, stages)
         return PreparedPerson.open(self.out)
 
     # Stages ---------------------------------------------------------------------------------------------
 
-    def _sound(self) -> np.ndarray:
-        """[N] float32 of the whole video; complains before anything slow is done."""
-        audio = np.zeros(0, np.float32)
-        if self.info.has_audio:
-            audio = media.read_audio(self.video, self.config.sample_rate)
-        check_silence(self.info, audio, self.config.sample_rate, self.config)
-        return audio
-
-    def _cut_sound(self, audio: np.ndarray, take: Take, later: float = 0.0) -> tuple[np.ndarray, float]:
-        """The take's part, padded with silence to its exact length, and the share of it that was recorded.
-
-        Args:
-            later: how much later than the picture the sound is [frames].
-        """
-        rate, fps = self.config.sample_rate, self.config.fps
-        start, stop = (round(frame / fps * rate) for frame in (take.start, take.stop))
-        shift = round(later / fps * rate)
-        first, last = max(0, start + shift), min(len(audio), stop + shift)
-        piece = audio[first:last] if last > first else np.zeros(0, np.float32)
-        before = min(first - start - shift, stop - start) if last > first else 0
-        return np.pad(piece, (before, stop - start - before - len(piece))), len(piece) / (stop - start)
-
-    def _choose_crop(self, seen: Scan, take: Take) -> Crop:
-        """Fixed; following the speaker where the camera moves."""
-        looks = [look for look in seen.within(take.start, take.stop) if look.face is not None]
-        faces = np.array([look.face for look in looks])
-        crop = choose_crop(seen.width, seen.height, faces)
-        if not preflight.camera_moves(seen.within(take.start, take.stop), crop):
-            return crop
-        looked = np.array([look.frame - take.start for look in looks])
-        return follow_crop(seen.width, seen.height, faces, looked, len(take), self.config.fps)
-
     def _scan(self) -> Data:
-        self.out.mkdir(parents=True, exist_ok=True)
         return scan(self.video, self.config.fps).to_json()
-
-    def _say_take(self, take: Take, crop: Crop) -> None:
-        fps = self.config.fps
-        if take.cuts:
-            at = ", ".join(f"{frame / fps:.2f} s" for frame in take.cuts)
-            say(f"{self.video.name}: cut at {at}; the longest shot is used, {take.start / fps:.2f} s to "
-                f"{take.stop / fps:.2f} s")
-        if take.jumps:
-            at = ", ".join(f"{(take.start + frame) / fps:.2f} s" for frame in take.jumps)
-            say(f"{self.video.name}: jumps within the shot at {at}; nothing is smoothed across them")
-
-    def _stop_if_strict(self) -> None:
-        bad = [v for v in self.verdicts if v.verdict != "ok"]
-        if self.config.strict and bad:
-            raise UserError(f"{self.video}: {bad[0].check}: {bad[0].value}; {bad[0].advice} "
-                            f"(strict: {len(bad)} warnings)")
 
     def _frames(self, take: Take, crop: Crop, interlaced: bool | None) -> Data:
         preflight.check_room(self.out, len(take), self.config.size)
@@ -211,8 +160,9 @@ class _Preparation:
                                      self.config.jpeg_quality, interlaced)
         return {"frames": count, "sha256": digest}
 
-    def _sync(self, audio: np.ndarray) -> Data:
+    def _sync(self, seen: Examination) -> Data:
         """How late the sound is, and by how much it is moved."""
+        audio, _ = cut_sound(seen.sound, seen.take, self.config)
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             landmarks, valid = archive["landmarks"], archive["valid"]
         opening = fill(relative_mouth_opening(landmarks)[:, None], valid)[:, 0]
@@ -279,9 +229,9 @@ class _Preparation:
 
     # ----------------------------------------------------------------------------------------------------
 
-    def _finish(self, source: str, seen: Scan, take: Take, crop: Crop, interlaced: bool | None,
-                stages: dict[str, Data]) -> None:
+    def _finish(self, digest: str, seen: Examination, stages: dict[str, Data]) -> None:
         config, content = self.config, self.manifest.content
+        info, take, crop = self.source.info, seen.take, seen.crop
         camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
         audio = media.read_audio(self.out / "audio.wav", config.sample_rate)
         offset, count = stages["sync"]["offset"], stages["frames"]["frames"]
@@ -291,9 +241,9 @@ class _Preparation:
             consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
                        "granted": bool(self.consent)}
         content.update(
-            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": source,
-                    "seconds": self.info.duration, "fps": self.info.fps, "width": seen.width, "height": seen.height,
-                    "start_frame": take.start, "stop_frame": take.stop, "interlaced": interlaced},
+            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": digest,
+                    "seconds": info.duration, "fps": info.fps, "width": info.width, "height": info.height,
+                    "start_frame": take.start, "stop_frame": take.stop, "interlaced": seen.interlaced},
             width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
             train_frames=count * (config.held_out - 1) // config.held_out, crop=crop.to_json(), cuts=list(take.cuts),
             jumps=list(take.jumps), consent=consent, options=vars(config),

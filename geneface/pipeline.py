@@ -13,6 +13,7 @@ from .types import Avatar, MotionSequence, PreparedPerson
 
 if TYPE_CHECKING:
     from .render import RenderResult
+    from .report import Verdict
 
 SILENCE = 1e-3
 """A recording whose loudest sample is below this (-60 dB of full scale) counts as silent."""
@@ -32,6 +33,17 @@ def prepare(
     from data_prep.prepare import prepare as run
 
     return run(Path(video), Path(out), config, consent)
+
+
+def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list["Verdict"]:
+    """What `prepare` would say of a video before any long work; nothing is written.
+
+    Raises:
+        UserError: the video cannot be used; the message says why.
+    """
+    from data_prep.prepare import check as run
+
+    return run(Path(video), config)
 
 
 def fit(

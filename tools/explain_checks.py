@@ -36,7 +36,7 @@ def page() -> str:
         tips = [check.tip for check in checks if check.tip]
         parts.append("".join(f"- {tip}\n" for tip in tips) + ("\n" if tips else ""))
         parts.append("| check | what is measured | good | refused | a warning advises |\n|---|---|---|---|---|\n")
-        parts += [f"| {check.name} | {check.measures} | {check.limits()} | {check.refused} | {check.advice} |\n"
+        parts += [f"| {check.name} | {check.measures} | {check.limits()} | {check.refusal()} | {check.advice} |\n"
                   for check in checks]
         parts.append("\n")
     return "".join(parts).rstrip() + "\n"

@@ -59,7 +59,9 @@ def demo(
 
 def prepare(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Portrait video of one person.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PERSON_DIR", help="Folder to write.")],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="PERSON_DIR", help="Folder to write.")
+    ] = None,
     size: Annotated[
         Optional[int], typer.Option(help=f"Side of the square portrait crop [px]. Default: {PrepareConfig.size}.")
     ] = None,
@@ -69,6 +71,7 @@ def prepare(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a check's warning instead of noting it in the report.")
     ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is good and bad about the video.")] = False,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -77,6 +80,15 @@ def prepare(
     from .. import pipeline
 
     options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size, "strict": strict or None})
+    if check:
+        verdicts = pipeline.check(video, options)
+        for row in () if as_json else verdicts:
+            print(f"{row.verdict:<5} {row.check:<20} {row.value}" + (f"; {row.advice}" if row.advice else ""))
+        if as_json:
+            show({"verdicts": {row.check: row.verdict for row in verdicts}, "checks": verdicts}, as_json)
+        return
+    if output is None:
+        raise UserError("no folder to write the person to; give one with -o, or --check to only look at the video")
     if consent is None:
         say(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "

@@ -77,6 +77,8 @@ def _opened(path: str | Path) -> Iterator[av.container.InputContainer]:
     try:
         if path.is_dir():
             raise UserError(f"{path}: is a folder; name a video or sound file in it")
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"{path}: is a link that leads nowhere; name the file itself")
         if not path.exists():
             raise UserError(f"{path}: no such file; check the name")
         if path.stat().st_size == 0:
