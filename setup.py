@@ -27,7 +27,7 @@ CPU = "cuda_ext/cpu"
 ONCE = [f"{CPU}/{name}.cpp" for name in ("level", "memory")]  # in the portable library only
 SOURCES = sorted(p.as_posix() for p in Path(CPU).glob("*.cpp") if p.as_posix() not in ONCE)
 # Whether a sample lies in a cell, or a pixel in a triangle, must not depend on fused multiply-add.
-EXACT = (f"{CPU}/field.cpp", f"{CPU}/march.cpp", f"{CPU}/rasterize.cpp")
+EXACT = tuple(f"{CPU}/{name}.cpp" for name in ("field", "march", "occupancy", "rasterize"))
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
 VARIANTS = {
     "avx2": ["-mavx2", "-mfma"],
@@ -35,7 +35,7 @@ VARIANTS = {
     "avx512bf16": [*AVX512, "-mavx512bf16"],
 }
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
-CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/rasterize.cu")
+CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/occupancy.cu", "cuda_ext/cuda/rasterize.cu")
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 # The YAML files lie beside the package in the source tree and inside it once installed.
 CONFIGS = ["geneface.configs"] if Path("configs").is_dir() else []

@@ -1,27 +1,30 @@
 // Rays through boxes and occupancy grids on the CPU. Built without floating-point contraction.
-#include <vector>
-
 #include "../include/geneface_ops.h"
 #include "../include/rays.h"
+#include "march_block.h"
 #include "parallel.h"
 
 namespace {
 
+using geneface::MarchGrid;
+
 constexpr int64_t kRays = 128;  // rays of one task
 
-// One byte per block of 8^3 cells: whether any is occupied. Empty where blocks do not divide the grid.
-// A row of 8 cells along x is one byte of the bit field, so that this reads it once.
-std::vector<uint8_t> occupied_blocks(const uint8_t* bits, int size) {
-    const int side = 1 << geneface::kBlockShift, blocks = size / side;
-    if (size % side != 0) return {};
-    std::vector<uint8_t> out(static_cast<size_t>(blocks) * blocks * blocks, 0);
-    for (int z = 0; z < size; ++z)
-        for (int y = 0; y < size; ++y) {
-            const uint8_t* GENEFACE_RESTRICT row = bits + (static_cast<size_t>(z) * size + y) * blocks;
-            uint8_t* GENEFACE_RESTRICT block = out.data() + (static_cast<size_t>(z / side) * blocks + y / side) * blocks;
-            for (int x = 0; x < blocks; ++x) block[x] |= row[x];
-        }
-    return out;
+#if defined(__AVX2__)
+constexpr bool kVectors = true;
+#else
+constexpr bool kVectors = false;  // the walk that CUDA takes, step by step: it skips empty blocks
+#endif
+
+// As `march_ray` in rays.h.
+int march(const MarchGrid& cells, const float* o, const float* d, float near, float far, float jitter, float step,
+          int max_samples, float* t, int& k) {
+    if (!kVectors || !cells.small())
+        return geneface::march_ray(o, d, near, far, jitter, cells.grid, step, max_samples, t, k);
+    geneface::March ray = geneface::start_march(o, d, near, far, jitter, step, cells, k);
+    const int count = geneface::march_on(ray, cells, max_samples, t);
+    k = ray.next;
+    return count;
 }
 
 }  // namespace
@@ -38,13 +41,13 @@ int geneface_near_far_from_aabb(int64_t n, const float* rays_o, const float* ray
 int geneface_march_count(int64_t n, const float* rays_o, const float* rays_d, const float* nears, const float* fars,
                          const float* jitter, const uint8_t* occupancy, const float* aabb, int32_t grid_size,
                          float step, int32_t max_samples, int64_t* counts, intptr_t context) {
-    geneface::OccupancyGrid grid = geneface::make_occupancy_grid(occupancy, grid_size, aabb);
-    const std::vector<uint8_t> blocks = occupied_blocks(occupancy, grid_size);
-    if (!blocks.empty()) grid.coarse = blocks.data();
-    geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-            counts[i] = geneface::march_ray(rays_o + 3 * i, rays_d + 3 * i, nears[i], fars[i], jitter[i], grid, step,
-                                            max_samples, nullptr);
+    const MarchGrid cells(occupancy, grid_size, aabb);
+    geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            int k = 0;
+            counts[i] = march(cells, rays_o + 3 * i, rays_d + 3 * i, nears[i], fars[i], jitter[i], step, max_samples,
+                              nullptr, k);
+        }
     });
     return 0;
 }
@@ -52,15 +55,28 @@ int geneface_march_count(int64_t n, const float* rays_o, const float* rays_d, co
 int geneface_march_fill(int64_t n, const float* rays_o, const float* rays_d, const float* nears, const float* fars,
                         const float* jitter, const uint8_t* occupancy, const float* aabb, int32_t grid_size,
                         float step, int32_t, const int64_t* offsets, float* t, intptr_t context) {
-    geneface::OccupancyGrid grid = geneface::make_occupancy_grid(occupancy, grid_size, aabb);
-    const std::vector<uint8_t> blocks = occupied_blocks(occupancy, grid_size);
-    if (!blocks.empty()) grid.coarse = blocks.data();
-    geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=](int64_t begin, int64_t end) {
+    const MarchGrid cells(occupancy, grid_size, aabb);
+    geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             // The count stops the walk at the last sample, and is never above max_samples.
             const int count = static_cast<int>(offsets[i + 1] - offsets[i]);
-            geneface::march_ray(rays_o + 3 * i, rays_d + 3 * i, nears[i], fars[i], jitter[i], grid, step, count,
-                                t + offsets[i]);
+            int k = 0;
+            march(cells, rays_o + 3 * i, rays_d + 3 * i, nears[i], fars[i], jitter[i], step, count, t + offsets[i], k);
+        }
+    });
+    return 0;
+}
+
+int geneface_march_alive(int64_t n, const int64_t* alive, const float* rays_o, const float* rays_d, const float* nears,
+                         const float* fars, const float* jitter, const uint8_t* occupancy, const float* aabb,
+                         int32_t grid_size, float step, int32_t max_samples, int32_t* next, int64_t* counts, float* t,
+                         intptr_t context) {
+    const MarchGrid cells(occupancy, grid_size, aabb);
+    geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t ray = alive[i];
+            counts[i] = march(cells, rays_o + 3 * ray, rays_d + 3 * ray, nears[ray], fars[ray], jitter[ray], step,
+                              max_samples, t + i * max_samples, next[ray]);
         }
     });
     return 0;

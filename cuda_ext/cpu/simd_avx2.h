@@ -66,6 +66,7 @@ template <int Bits>
 GENEFACE_INLINE Int shift_left(Int a) { return {_mm256_slli_epi32(a.v, Bits)}; }
 template <int Bits>
 GENEFACE_INLINE Int shift_right(Int a) { return {_mm256_srli_epi32(a.v, Bits)}; }  // zeros come in
+GENEFACE_INLINE Int shift_right(Int a, Int bits) { return {_mm256_srlv_epi32(a.v, bits.v)}; }
 
 GENEFACE_INLINE Int to_int(Float a) { return {_mm256_cvttps_epi32(a.v)}; }  // towards zero
 GENEFACE_INLINE Float to_float(Int a) { return {_mm256_cvtepi32_ps(a.v)}; }

@@ -105,6 +105,9 @@ template <int Bits>
 GENEFACE_INLINE Int shift_right(Int a) {  // zeros come in
     return lanes::make<Int>([&](int i) { return lanes::s(lanes::u(a.v[i]) >> Bits); });
 }
+GENEFACE_INLINE Int shift_right(Int a, Int bits) {
+    return lanes::make<Int>([&](int i) { return lanes::s(lanes::u(a.v[i]) >> bits.v[i]); });
+}
 
 GENEFACE_INLINE Int to_int(Float a) {  // towards zero
     return lanes::make<Int>([&](int i) { return static_cast<int32_t>(a.v[i]); });

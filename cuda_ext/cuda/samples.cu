@@ -29,8 +29,8 @@ __global__ void compose(int64_t n, int channels, const float* sigma, const float
                         float* depth) {
     const int64_t i = thread_index();
     if (i >= n) return;
-    geneface::composite_ray(sigma, rgb, t, dt, offsets[i], offsets[i + 1], channels, early_stop,
-                            image + i * channels, alpha[i], depth[i]);
+    geneface::composite_ray(geneface::OpacityOfSample{sigma, dt}, rgb, t, offsets[i], offsets[i + 1], channels,
+                            early_stop, image + i * channels, alpha[i], depth[i]);
 }
 
 __global__ void compose_backward(int64_t n, int channels, const float* sigma, const float* rgb, const float* t,
@@ -39,8 +39,9 @@ __global__ void compose_backward(int64_t n, int channels, const float* sigma, co
                                  float* grad_rgb) {
     const int64_t i = thread_index();
     if (i >= n) return;
-    geneface::composite_ray_backward(sigma, rgb, t, dt, offsets[i], offsets[i + 1], channels, early_stop,
-                                     grad_image + i * channels, grad_alpha[i], grad_depth[i], grad_sigma, grad_rgb);
+    geneface::composite_ray_backward(geneface::OpacityOfSample{sigma, dt}, rgb, t, dt, offsets[i], offsets[i + 1], channels,
+                                     early_stop, grad_image + i * channels, grad_alpha[i], grad_depth[i], grad_sigma,
+                                     grad_rgb);
 }
 
 __global__ void pack(int64_t k, const float* __restrict__ density, float threshold, uint8_t* __restrict__ bits) {

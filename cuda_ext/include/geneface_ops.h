@@ -86,6 +86,24 @@ GENEFACE_API int geneface_march_fill(int64_t n, const float* rays_o, const float
                                      const float* aabb, int32_t grid_size, float step, int32_t max_samples,
                                      const int64_t* offsets, float* t, intptr_t context);
 
+// A further stretch of some rays: alive [A] ray numbers; rays_o to jitter [N]; next [N], the first step to look
+// at, becomes the step after the last sample, or 2^24 where there were fewer than max_samples ->
+// counts [A], t [A,max_samples].
+GENEFACE_API int geneface_march_alive(int64_t n, const int64_t* alive, const float* rays_o, const float* rays_d,
+                                      const float* nears, const float* fars, const float* jitter,
+                                      const uint8_t* occupancy, const float* aabb, int32_t grid_size, float step,
+                                      int32_t max_samples, int32_t* next, int64_t* counts, float* t,
+                                      intptr_t context);
+
+// rays_o, rays_d [N,3], t [M], offsets [N+1] -> x [M,3], ray [M], written from offsets[0] to offsets[N].
+GENEFACE_API int geneface_sample_points(int64_t n, const float* rays_o, const float* rays_d, const float* t,
+                                        const int64_t* offsets, float* x, int64_t* ray, intptr_t context);
+
+// grad_x [M,3] -> grad_o, grad_d [N,3], overwritten: summed over the samples of each ray.
+GENEFACE_API int geneface_sample_points_backward(int64_t n, const float* t, const int64_t* offsets,
+                                                 const float* grad_x, float* grad_o, float* grad_d,
+                                                 intptr_t context);
+
 // sigma, t, dt [M], rgb [M,C], offsets [N+1] -> image [N,C], alpha, depth [N]
 GENEFACE_API int geneface_composite(int64_t n, int32_t channels, const float* sigma, const float* rgb, const float* t,
                                     const float* dt, const int64_t* offsets, float early_stop, float* image,
@@ -98,9 +116,36 @@ GENEFACE_API int geneface_composite_backward(int64_t n, int32_t channels, const 
                                              const float* grad_depth, float* grad_sigma, float* grad_rgb,
                                              intptr_t context);
 
+// sigma, dt [M], offsets [N+1] -> weights [M], written from offsets[0] to offsets[N].
+GENEFACE_API int geneface_composite_weights(int64_t n, const float* sigma, const float* dt, const int64_t* offsets,
+                                            float early_stop, float* weights, intptr_t context);
+
+// Samples of rays alive [A], offsets [A+1]: added to image [N,C], alpha, depth [N]; transmittance [N] falls.
+GENEFACE_API int geneface_composite_alive(int64_t n, int32_t channels, const int64_t* alive, const float* sigma,
+                                          const float* rgb, const float* t, const float* dt, const int64_t* offsets,
+                                          float early_stop, float* transmittance, float* image, float* alpha,
+                                          float* depth, intptr_t context);
+
 // density [K] -> bits [ceil(K/8)]
 GENEFACE_API int geneface_pack_bits(int64_t k, const float* density, float threshold, uint8_t* bits,
                                     intptr_t context);
+
+// x [M,3], weights [M] -> the largest weight of each cell so far: seen [G^3], x fastest. Points outside
+// count for the nearest cell.
+GENEFACE_API int geneface_occupancy_record(int64_t n, const float* x, const float* weights, const float* aabb,
+                                           int32_t grid_size, float* seen, intptr_t context);
+
+// seen [G^3] *= decay; bits [ceil(G^3/8)]: cells within `margin` cells of one whose seen > threshold, and in
+// hull [G^3] (bool). scratch: G^3 bytes.
+GENEFACE_API int geneface_occupancy_update(int32_t grid_size, float* seen, const uint8_t* hull, float decay,
+                                           float threshold, int32_t margin, uint8_t* bits, uint8_t* scratch,
+                                           intptr_t context);
+
+// coordinates [N,D] (D 2 or 3), not negative <-> codes [N].
+GENEFACE_API int geneface_morton_encode(int64_t n, int32_t dims, const int32_t* coordinates, int64_t* codes,
+                                        intptr_t context);
+GENEFACE_API int geneface_morton_decode(int64_t n, int32_t dims, const int64_t* codes, int32_t* coordinates,
+                                        intptr_t context);
 
 // vertices [V,3], triangles [F,3] -> face [H,W], barycentric [H,W,3], depth [H,W].
 // scratch: null on CPU; on CUDA H*W int64 values.

@@ -59,6 +59,20 @@ struct CellRay {
     float ahead[3];    // 0 where the coordinate falls along the ray, else 1
 };
 
+GENEFACE_HD CellRay make_cell_ray(const float* o, const float* d, const OccupancyGrid& grid) {
+    CellRay ray;
+    for (int i = 0; i < 3; ++i) {
+        ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
+        ray.slope[i] = d[i] * grid.scale[i];
+        ray.inverse[i] = ray.slope[i] == 0.f ? INFINITY : 1.f / ray.slope[i];
+        ray.ahead[i] = ray.slope[i] >= 0.f ? 1.f : 0.f;
+    }
+    return ray;
+}
+
+// Steps of a ray are numbered below this: numbers of samples must be exact as floats.
+constexpr int kMaxSteps = 1 << 24;
+
 // Cell at a depth; false outside the grid.
 GENEFACE_HD bool cell_at(const CellRay& ray, float size, float depth, int (&cell)[3]) {
     for (int i = 0; i < 3; ++i) {
@@ -88,22 +102,17 @@ GENEFACE_HD int last_in_block(const CellRay& ray, float size, const int (&cell)[
     return differ >> kBlockShift ? k : last;
 }
 
-// Walk one ray; samples go to t where it is not null. Returns their number.
+// Walk one ray from step k on; samples go to t where it is not null. Returns their number, and leaves in k the
+// step after the last of them, or kMaxSteps where there were fewer than max_samples.
 GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far, float jitter,
-                          const OccupancyGrid& grid, float step, int max_samples, float* t) {
-    if (!(far > near) || std::isinf(near)) return 0;
-    CellRay ray;
-    for (int i = 0; i < 3; ++i) {
-        ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
-        ray.slope[i] = d[i] * grid.scale[i];
-        ray.inverse[i] = ray.slope[i] == 0.f ? INFINITY : 1.f / ray.slope[i];
-        ray.ahead[i] = ray.slope[i] >= 0.f ? 1.f : 0.f;
-    }
+                          const OccupancyGrid& grid, float step, int max_samples, float* t, int& k) {
+    int count = 0;
+    if (!(far > near) || std::isinf(near)) k = kMaxSteps;
+    const CellRay ray = make_cell_ray(o, d, grid);
     const float per_step = 1.f / step;
     const float size = static_cast<float>(grid.size);
     const int blocks = grid.size >> kBlockShift;
-    int count = 0;
-    for (int k = 0; count < max_samples; ++k) {
+    for (; count < max_samples && k < kMaxSteps; ++k) {
         const float depth = near + (static_cast<float>(k) + jitter) * step;
         int cell[3];
         if (!(depth < far)) break;
@@ -118,7 +127,15 @@ GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far,
         if (t) t[count] = depth;
         ++count;
     }
+    if (count < max_samples) k = kMaxSteps;
     return count;
+}
+
+// The same from the first step on.
+GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far, float jitter,
+                          const OccupancyGrid& grid, float step, int max_samples, float* t) {
+    int k = 0;
+    return march_ray(o, d, near, far, jitter, grid, step, max_samples, t, k);
 }
 
 }  // namespace geneface

@@ -220,8 +220,8 @@ class Trainer:
         if self.step_count >= OCCUPANCY_START // 2 and len(samples.t):
             grid.record(samples.x, samples.weights(), self.portrait.head.aabb)
         if self.step_count >= OCCUPANCY_START and self.step_count % OCCUPANCY_EVERY == 0:
-            grid.decay(0.5 ** (OCCUPANCY_EVERY / OCCUPANCY_HALF_LIFE))
-            grid.refresh(OCCUPANCY_THRESHOLD, margin=1)
+            half_lives = OCCUPANCY_EVERY / OCCUPANCY_HALF_LIFE
+            grid.refresh(OCCUPANCY_THRESHOLD, margin=1, decay=0.5**half_lives)
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -83,24 +83,17 @@ class OccupancyGrid(nn.Module):
         self.seen.copy_(self.hull.float())
         self.refresh(0.5)
 
-    @torch.no_grad()
     def record(self, x: Tensor, weights: Tensor, aabb: Tensor) -> None:
         """Note the compositing weights [M] of samples at x [M,3] [m]."""
-        cell = ((x - aabb[:3]) / (aabb[3:] - aabb[:3]) * self.size).long().clamp_(0, self.size - 1)
-        index = cell[:, 0] + self.size * (cell[:, 1] + self.size * cell[:, 2])
-        self.seen.view(-1).scatter_reduce_(0, index, weights, "amax")
+        ops.occupancy_record(x, weights, aabb, self.seen)
 
     def decay(self, factor: float) -> None:
         """Forget a little, so that cells which surfaces have left fall empty."""
         self.seen.mul_(factor)
 
-    def refresh(self, threshold: float, margin: int = 0) -> None:
-        """Rebuild the bit field: cells whose weight exceeds `threshold`, grown by `margin` cells."""
-        occupied = (self.seen > threshold).float()[None, None]
-        if margin:
-            occupied = F.max_pool3d(occupied, 2 * margin + 1, stride=1, padding=margin)
-        occupied = (occupied[0, 0] > 0) & self.hull
-        self.bits.copy_(ops.pack_bits(occupied.float().reshape(-1), 0.5))
+    def refresh(self, threshold: float, margin: int = 0, decay: float = 1.0) -> None:
+        """Rebuild the bit field: cells whose weight, after `decay`, exceeds `threshold`, grown by `margin` cells."""
+        self.bits.copy_(ops.occupancy_update(self.seen, self.hull, decay, threshold, margin))
 
     def share(self) -> float:
         """Share of the box's cells that are occupied."""

@@ -32,13 +32,9 @@ class HeadSamples:
     rgb: Tensor
     ambient: Tensor
 
-    @torch.no_grad()
     def weights(self) -> Tensor:
         """[M] compositing weights: the share of the ray's light that comes from each sample."""
-        optical = (self.sigma * self.dt).double()
-        before = optical.cumsum(0) - optical
-        before = before - before[self.offsets[:-1].clamp(max=max(len(before) - 1, 0))][self.ray]
-        return (torch.exp(-before) * -torch.expm1(-optical)).float()
+        return ops.composite_weights(self.sigma, self.dt, self.offsets)
 
 
 class Portrait(nn.Module):

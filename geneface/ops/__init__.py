@@ -13,15 +13,18 @@ from .grid import grid_encode
 from .grid_spec import GridSpec
 from .harmonics import spherical_harmonics
 from .mlp import mlp
+from .morton import morton_decode, morton_encode, morton_order
 from .native import reuse_memory
-from .occupancy import pack_bits
+from .occupancy import occupancy_record, occupancy_update, pack_bits
 from .raster import rasterize
-from .rays import march_rays, near_far_from_aabb
-from .volume import composite
+from .rays import march_alive, march_rays, near_far_from_aabb, sample_points
+from .volume import composite, composite_alive, composite_weights
 
 __all__ = [
-    "AmbientField", "GridSpec", "backend", "composite", "grid_encode", "march_rays", "mlp", "near_far_from_aabb",
-    "pack_bits", "rasterize", "reference", "render_rays", "reuse_memory", "set_threads", "spherical_harmonics",
+    "AmbientField", "GridSpec", "backend", "composite", "composite_alive", "composite_weights", "grid_encode",
+    "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode", "morton_order", "near_far_from_aabb",
+    "occupancy_record", "occupancy_update", "pack_bits", "rasterize", "reference", "render_rays", "reuse_memory",
+    "sample_points", "set_threads", "spherical_harmonics",
 ]
 
 

@@ -42,15 +42,32 @@ def readable(value: Tensor) -> bool:
     return value.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def check_offsets(offsets: Tensor, samples: int) -> None:
-    """Raises ValueError unless `offsets` never falls and stays within 0 to `samples` (CPU tensors only)."""
+def check_offsets(offsets: Tensor, samples: int, all_samples: bool = False) -> None:
+    """Raises ValueError unless `offsets` never falls and stays within 0 to `samples` (CPU tensors only).
+
+    Args:
+        all_samples: every sample must belong to a ray: the offsets go from 0 to `samples`.
+    """
     if len(offsets) < 1:
         raise ValueError("offsets: expected at least one value, got none")
-    if readable(offsets) and (offsets[0] < 0 or offsets[-1] > samples or bool((offsets.diff() < 0).any())):
+    if not readable(offsets):
+        return
+    first, last = int(offsets[0]), int(offsets[-1])
+    if first < 0 or last > samples or bool((offsets.diff() < 0).any()):
         raise ValueError(f"offsets: must rise from 0 or more to at most the {samples} samples")
+    if all_samples and (first, last) != (0, samples):
+        raise ValueError(f"offsets: must go from 0 to the {samples} samples, got {first} to {last}")
 
 
 def check_indices(name: str, value: Tensor, count: int) -> None:
     """Raises ValueError, naming the argument, unless all of `value` is in 0 to count - 1 (CPU tensors only)."""
     if readable(value) and value.numel() and not 0 <= int(value.min()) <= int(value.max()) < count:
         raise ValueError(f"{name}: indices must be 0 to {count - 1}, got {int(value.min())} to {int(value.max())}")
+
+
+def check_changeable(name: str, value: Tensor) -> None:
+    """Raises ValueError, naming the argument, unless an op can change `value` in place: dense, no gradient."""
+    if not value.is_contiguous():
+        raise ValueError(f"{name}: is changed in place and must be contiguous")
+    if value.requires_grad:
+        raise ValueError(f"{name}: is changed in place and must not require a gradient")

@@ -189,16 +189,17 @@ def cuda() -> NativeLibrary | None:
 def library_for(*tensors: Tensor) -> NativeLibrary | None:
     """The library that serves these tensors, or None for the reference (other dtypes, other devices)."""
     first = tensors[0]
-    if first.dtype != torch.float32:
-        return None
-    if first.device.type == "cpu":
-        return cpu()
-    return cuda() if first.device.type == "cuda" else None
+    return loaded_or_none(first.device) if first.dtype == torch.float32 else None
+
+
+def loaded_or_none(device: torch.device) -> NativeLibrary | None:
+    """The library of a device, or None where there is none."""
+    return {"cpu": cpu, "cuda": cuda}.get(device.type, lambda: None)()
 
 
 def loaded(device: torch.device) -> NativeLibrary:
     """The library of a device's custom ops. Raises RuntimeError where there is none."""
-    library = {"cpu": cpu, "cuda": cuda}.get(device.type, lambda: None)()
+    library = loaded_or_none(device)
     if library is None:
         raise RuntimeError(f"no native kernels for {device}; call the functions of geneface.ops, which fall back")
     return library

@@ -26,6 +26,8 @@ def cases():
     samples = torch.rand(7), torch.rand(7, 3), torch.rand(7).cumsum(0), torch.rand(7) * 0.1, offsets
     march = (rays_o, rays_d, torch.ones(2) * 2, torch.ones(2) * 4, torch.full((8,), 255, dtype=torch.uint8), AABB,
              4, 0.1, 5, torch.rand(2))
+    alive = torch.tensor([1, 0])
+    light = torch.ones(4), torch.zeros(4, 3), torch.zeros(4), torch.zeros(4)
     return {
         "grid_encode": (x.requires_grad_(), table.requires_grad_(), *layout),
         "grid_encode_backward": (torch.rand(7, spec.width), x.detach(), table.detach(), *layout, True, False),
@@ -35,7 +37,16 @@ def cases():
         "march_rays": march,
         "composite": (samples[0].requires_grad_(), samples[1].requires_grad_(), *samples[2:], 1e-4),
         "composite_backward": (torch.rand(3, 3), torch.rand(3), torch.rand(3), *(s.detach() for s in samples), 1e-4),
+        "march_alive": (alive, torch.zeros(2, dtype=torch.int32), *march),
+        "sample_points": (torch.rand(3, 3, requires_grad=True), torch.rand(3, 3, requires_grad=True), torch.rand(7), offsets),
+        "sample_points_backward": (torch.rand(7, 3), torch.rand(7), offsets),
+        "composite_weights": (samples[0].detach(), samples[3], offsets, 1e-4),
+        "composite_alive": (torch.tensor([3, 0, 2]), *(s.detach() for s in samples), *light, 1e-4),
         "pack_bits": (torch.rand(20), 0.5),
+        "occupancy_record": (torch.rand(5, 3), torch.rand(5), AABB, torch.zeros(4, 4, 4)),
+        "occupancy_update": (torch.rand(4, 4, 4), torch.rand(4, 4, 4) > 0.5, 0.9, 0.5, 1),
+        "morton_encode": (torch.randint(0, 99, (5, 3), dtype=torch.int32),),
+        "morton_decode": (torch.randint(0, 99, (5,)), 2),
         "rasterize": (torch.rand(6, 3) * 9, torch.arange(6, dtype=torch.int32).view(2, 3), 8, 9),
     }
 

@@ -6,7 +6,7 @@ import torch
 from geneface import ops
 from geneface.ops import reference
 
-from .compare import SIZES
+from .compare import GRADIENT, SIZES, VALUE, assert_near
 
 
 AABB = torch.tensor([-1.0, -0.5, -0.75, 1.0, 0.5, 0.75])
@@ -154,16 +154,147 @@ def test_wrong_arguments_are_named():
         ops.march_rays(**{**fine, "occupancy": occupancy.int()})
 
 
-@pytest.mark.parametrize("size", [*SIZES, G**3])
-def test_pack_bits(backend, size):
-    density = torch.rand(size)
-    bits = ops.pack_bits(backend.tensor(density), 0.5).cpu()
-    assert bits.dtype == torch.uint8 and len(bits) == (size + 7) // 8
-    unpacked = [bits[k >> 3].item() >> (k & 7) & 1 for k in range(size)]
-    assert unpacked == (density > 0.5).int().tolist()
-    assert torch.equal(bits, reference.pack_bits(density, 0.5))
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("round_samples", [1, 3, 40])
+def test_march_in_rounds_gives_the_samples_of_one_march(backend, size, round_samples):
+    """Rays in any order, some left out; the rounds of a ray joined are its samples, bit for bit."""
+    rays_o, rays_d = random_rays(size)
+    nears, fars = reference.near_far_from_aabb(rays_o, rays_d, AABB, 0.05)
+    occupancy, jitter = random_occupancy(), torch.rand(size)
+    arguments = [backend.tensor(v) for v in (rays_o, rays_d, nears, fars, occupancy, AABB)]
+    t, _, offsets = (v.cpu() for v in ops.march_rays(*arguments, G, 0.05, 1000, backend.tensor(jitter)))
+    steps = backend.tensor(torch.zeros(size, dtype=torch.int32))
+    chosen = torch.randperm(size)[: size - size // 4]
+    alive, found = chosen, {ray: [] for ray in chosen.tolist()}
+    while len(alive):
+        part, dt, bounds = (
+            v.cpu() for v in
+            ops.march_alive(backend.tensor(alive), steps, *arguments, G, 0.05, round_samples, backend.tensor(jitter))
+        )
+        assert bounds[0] == 0 and bounds[-1] == len(part) and torch.equal(dt, torch.full_like(part, 0.05))
+        for slot, ray in enumerate(alive.tolist()):
+            found[ray] += part[bounds[slot]:bounds[slot + 1]].tolist()
+        alive = alive[bounds.diff() == round_samples]
+    assert found == {ray: t[offsets[ray]:offsets[ray + 1]].tolist() for ray in found}
+    after = steps.cpu()
+    assert (after[chosen] == reference.rays.MAX_STEPS).all()
+    assert after.count_nonzero() == len(chosen)
 
 
-def test_pack_bits_names_a_wrong_argument():
-    with pytest.raises(ValueError, match="^density:"):
-        ops.pack_bits(torch.rand(4, 4), 0.5)
+def test_march_in_rounds_keeps_its_place(backend):
+    """Steps of 0.25 through a full box from 2.25 on: samples at 2.375, 2.625, ...: two a round."""
+    rays = torch.tensor([[0.05, 0.05, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([2.25]), torch.tensor([3.5])
+    full = torch.full((G**3 // 8,), 255, dtype=torch.uint8)
+    arguments = [backend.tensor(v) for v in (*rays, full, AABB)]
+    alive, steps = backend.tensor(torch.tensor([0])), backend.tensor(torch.zeros(1, dtype=torch.int32))
+    rounds = []
+    for _ in range(4):
+        t, _, offsets = ops.march_alive(alive, steps, *arguments, G, 0.25, 2)
+        rounds.append((t.tolist(), offsets.tolist(), steps.item()))
+    end = reference.rays.MAX_STEPS
+    assert rounds == [
+        ([2.375, 2.625], [0, 2], 2), ([2.875, 3.125], [0, 2], 4), ([3.375], [0, 1], end), ([], [0, 0], end)
+    ]
+
+
+def test_march_beyond_numbers_of_32_bits(backend):
+    """A grid whose cells are numbered in more than 31 bits is walked all the same."""
+    size = 1296
+    cells = torch.zeros((size**3 + 7) // 8, dtype=torch.uint8)
+    number = 700 + size * (300 + size * 1290)
+    cells[number >> 3] = 1 << (number & 7)
+    unit = torch.tensor([0.0, 0, 0, 1, 1, 1])
+    rays_o, rays_d = torch.tensor([[700.5 / size, 300.5 / size, -1.0]]), torch.tensor([[0.0, 0, 1]])
+    arguments = [backend.tensor(v) for v in (rays_o, rays_d, torch.tensor([1.0]), torch.tensor([2.0]), cells, unit)]
+    t, _, _ = ops.march_rays(*arguments, size, 1 / size / 2, 10)
+    assert len(t) == 2 and all(1290 <= (float(v) - 1) * size <= 1291 for v in t)
+
+
+def random_positions(size):
+    counts = torch.randint(0, 9, (size,))
+    offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+    return torch.randn(size, 3), torch.randn(size, 3), torch.rand(int(offsets[-1])) * 3, offsets
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sample_points_agree_with_reference(backend, size):
+    rays_o, rays_d, t, offsets = random_positions(size)
+    weights = torch.randn(len(t), 3)
+
+    def run(rays_o, rays_d, t, offsets, weights, op):
+        x, ray = op(rays_o, rays_d, t, offsets)
+        (x * weights).sum().backward()
+        return x, rays_o.grad, rays_d.grad, ray
+
+    exact = [v.double().requires_grad_() for v in (rays_o, rays_d)]
+    expected = run(*exact, t.double(), offsets, weights.double(), reference.sample_points)
+    leaves = [backend.tensor(v, grad=True) for v in (rays_o, rays_d)]
+    actual = run(*leaves, *(backend.tensor(v) for v in (t, offsets, weights)), ops.sample_points)
+    assert_near(actual[0], expected[0].float(), VALUE)
+    assert_near(actual[1], expected[1].float(), GRADIENT)
+    assert_near(actual[2], expected[2].float(), GRADIENT)
+    assert torch.equal(actual[3].cpu(), expected[3])
+
+
+def test_gradients_of_samples_go_to_their_own_ray(backend):
+    """Two samples of ray 0, none of ray 1, one of ray 2: known sums. (RAD-NeRF added them up by slot.)"""
+    rays_o, rays_d = (backend.tensor(torch.zeros(3, 3), grad=True) for _ in range(2))
+    t, offsets = torch.tensor([2.0, 3.0, 5.0]), torch.tensor([0, 2, 2, 3])
+    x, _ = ops.sample_points(rays_o, rays_d, backend.tensor(t), backend.tensor(offsets))
+    x.backward(backend.tensor(torch.tensor([[1.0, 0, 0], [10, 0, 0], [0, 1, 0]])))
+    assert rays_o.grad.tolist() == [[11, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert rays_d.grad.tolist() == [[32, 0, 0], [0, 0, 0], [0, 5, 0]]
+
+
+def test_sample_points_gradcheck():
+    rays_o, rays_d, t, offsets = random_positions(5)
+    leaves = [v.double().requires_grad_() for v in (rays_o, rays_d)]
+    assert torch.autograd.gradcheck(lambda o, d: ops.sample_points(o, d, t.double(), offsets)[0], leaves)
+
+
+def test_strided_rays(backend):
+    rays_o, rays_d = random_rays(40)
+    nears, fars = reference.near_far_from_aabb(rays_o, rays_d, AABB, 0.05)
+    rest = [backend.tensor(v) for v in (nears, fars, random_occupancy(), AABB)]
+    dense = [backend.tensor(v) for v in (rays_o, rays_d)]
+    strided = [v.t().contiguous().t() for v in dense]
+    expected, actual = (ops.march_rays(*v, *rest, G, 0.05, 20) for v in (dense, strided))
+    assert all(torch.equal(a, e) for a, e in zip(actual, expected))
+    (x, _), (y, _) = (ops.sample_points(*v, expected[0], expected[2]) for v in (dense, strided))
+    assert torch.equal(x, y)
+
+
+def test_results_do_not_depend_on_threads(backend):
+    rays_o, rays_d = random_rays(1000)
+    nears, fars = reference.near_far_from_aabb(rays_o, rays_d, AABB, 0.05)
+    arguments = [backend.tensor(v) for v in (rays_o, rays_d, nears, fars, random_occupancy(), AABB)]
+    results = []
+    for threads in (1, 3):
+        ops.set_threads(threads)
+        t, _, offsets = ops.march_rays(*arguments, G, 0.05, 30)
+        leaves = [v.clone().requires_grad_() for v in arguments[:2]]
+        x, ray = ops.sample_points(*leaves, t, offsets)
+        x.sin().sum().backward()
+        results.append((t, offsets, x, ray, leaves[0].grad, leaves[1].grad))
+    ops.set_threads(None)
+    assert all(torch.equal(a, b) for a, b in zip(*results))
+
+
+def test_wrong_arguments_of_rounds_and_points_are_named():
+    rays_o, rays_d = random_rays(3)
+    fine = dict(alive=torch.tensor([2, 0]), steps=torch.zeros(3, dtype=torch.int32), rays_o=rays_o, rays_d=rays_d,
+                nears=torch.ones(3), fars=torch.ones(3) * 2, occupancy=torch.zeros(G**3 // 8, dtype=torch.uint8),
+                aabb=AABB, grid_size=G, step=0.1, max_samples=4)
+    ops.march_alive(**fine)
+    wrong = dict(alive=torch.tensor([3]), steps=torch.zeros(3), rays_d=rays_d[:2], max_samples=0)
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"^{name}:"):
+            ops.march_alive(**{**fine, name: value})
+    with pytest.raises(ValueError, match="^steps:"):
+        ops.march_alive(**{**fine, "steps": torch.zeros(6, dtype=torch.int32)[::2]})
+    fine = dict(rays_o=rays_o, rays_d=rays_d, t=torch.rand(4), offsets=torch.tensor([0, 1, 2, 4]))
+    ops.sample_points(**fine)
+    wrong = dict(rays_o=rays_o[0], rays_d=rays_d.double(), t=torch.rand(4, 1), offsets=torch.tensor([0, 1, 2, 3]))
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"^{name}:"):
+            ops.sample_points(**{**fine, name: value})

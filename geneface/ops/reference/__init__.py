@@ -7,12 +7,14 @@ from .field import evaluate_field, render_rays
 from .grid import grid_encode
 from .harmonics import spherical_harmonics
 from .mlp import mlp
-from .occupancy import pack_bits
+from .morton import morton_decode, morton_encode
+from .occupancy import occupancy_record, occupancy_update, pack_bits
 from .raster import rasterize
-from .rays import march_rays, near_far_from_aabb
-from .volume import composite
+from .rays import march_alive, march_rays, near_far_from_aabb, sample_points
+from .volume import composite, composite_alive, composite_weights
 
 __all__ = [
-    "composite", "evaluate_field", "grid_encode", "march_rays", "mlp", "near_far_from_aabb", "pack_bits", "rasterize",
-    "render_rays", "spherical_harmonics",
+    "composite", "composite_alive", "composite_weights", "evaluate_field", "grid_encode", "march_alive", "march_rays",
+    "mlp", "morton_decode", "morton_encode", "near_far_from_aabb", "occupancy_record", "occupancy_update",
+    "pack_bits", "rasterize", "render_rays", "sample_points", "spherical_harmonics",
 ]

@@ -43,3 +43,51 @@ def composite(
     weights = transmittance * -torch.expm1(-optical) * (transmittance.detach() >= early_stop)
     image = torch.stack([(weights * padded(channel[used])).sum(1) for channel in rgb.unbind(1)], dim=1)
     return image, weights.sum(1), (weights * padded(t[used])).sum(1)
+
+
+def composite_weights(sigma: Tensor, dt: Tensor, offsets: Tensor, early_stop: float = 1e-4) -> Tensor:
+    """Compositing weights w_i of samples, as `composite` defines them: their shares of their ray's light.
+
+    Returns:
+        [M], zero for samples of no ray. Not differentiable.
+    """
+    sigma, dt = sigma.detach(), dt.detach()
+    weights = torch.zeros_like(sigma)
+    samples = slice(int(offsets[0]), int(offsets[-1]))
+    optical = (sigma * dt)[samples].double()
+    before = torch.nn.functional.pad(optical.cumsum(0), (1, 0))
+    before = before[:-1] - before[(offsets[:-1] - offsets[0])].repeat_interleave(offsets.diff())
+    weights[samples] = (torch.exp(-before) * -torch.expm1(-optical) * (torch.exp(-before) >= early_stop)).to(sigma.dtype)
+    return weights
+
+
+def composite_alive(
+    alive: Tensor, sigma: Tensor, rgb: Tensor, t: Tensor, dt: Tensor, offsets: Tensor, transmittance: Tensor,
+    image: Tensor, alpha: Tensor, depth: Tensor, max_samples: int, early_stop: float = 1e-4,
+) -> Tensor:
+    """Add the samples of one round of `march_alive` to the rays' light.
+
+    Args:
+        alive: [A] int64 numbers of the rays, each at most once.
+        sigma, t, dt: [M]. rgb: [M,C]. offsets: [A+1] int64. As for `composite`, for the rays `alive`.
+        transmittance: [N], changed in place: light that is still let through; begins as ones.
+        image: [N,C]. alpha, depth: [N]. Changed in place; begin as zeros, end as from `composite`.
+        max_samples: what `march_alive` was called with: a ray with fewer samples is finished.
+        early_stop: transmittance below which a ray is finished.
+
+    Returns:
+        [A'] those of `alive` that are not finished. Not differentiable.
+    """
+    sigma, rgb = sigma.detach(), rgb.detach()
+    values = torch.cat([rgb, t[:, None], torch.ones_like(t)[:, None]], dim=1)
+    slots = offsets.diff().amax() if len(alive) else 0
+    for slot in range(int(slots)):
+        going = (offsets.diff() > slot) & (transmittance[alive] >= early_stop)
+        ray, sample = alive[going], offsets[:-1][going] + slot
+        opacity = -torch.expm1(-sigma[sample] * dt[sample])
+        light = (transmittance[ray] * opacity)[:, None] * values[sample]
+        image[ray] += light[:, :-2]
+        depth[ray] += light[:, -2]
+        alpha[ray] += light[:, -1]
+        transmittance[ray] *= 1 - opacity
+    return alive[(transmittance[alive] >= early_stop) & (offsets.diff() == max_samples)]
