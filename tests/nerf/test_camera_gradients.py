@@ -99,7 +99,7 @@ def test_a_displaced_camera_is_found_again():
         optimiser.zero_grad()
         error.backward()
         optimiser.step()
-        errors.append(float(error))
+        errors.append(error.item())
     assert errors[-1] < 0.02 * errors[0]
     points = torch.tensor([[0.1, 0.0, 0], [-0.1, 0.1, 0.1], [0, -0.1, -0.1]])  # where the ball is, as the cameras see it
 
