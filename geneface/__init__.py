@@ -21,7 +21,8 @@ from typing import Any
 # a fit step on two cores took 750 ms so, and 68 ms with threads that sleep. Read when torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_VERBS = ("prepare", "fit", "speak", "render", "evaluate", "evaluate_motion", "train_motion", "demo")
+_VERBS = ("prepare", "fit", "speak", "render", "evaluate", "prepare_corpus", "evaluate_motion", "train_motion",
+          "demo")
 _TYPES = ("Avatar", "CameraTrack", "FaceTrack", "MotionSequence", "PreparedPerson", "SpeechFeatures")
 # Verbs that are also the name of a room of the package (`geneface.fit.losses`).
 _ROOMS = ("fit", "render", "demo")

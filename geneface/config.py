@@ -61,6 +61,28 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class CorpusConfig:
+    """Folder of talking clips to motion corpus."""
+
+    layout: str = "auto"  # how files lie and are named: grid, lrs, voxceleb, hdtf, plain; auto looks at the names
+    people: str = "auto"  # who shares an identity: folder, the files of a folder; file, nobody; auto, by the layout
+    workers: int = 0  # processes, 0 for one per core
+    cluster: str = ""  # address of a Ray cluster, "local" for one on this machine; empty for processes
+    shard_clips: int = 64  # most files in a shard, the unit of work
+    shard_mb: float = 64.0  # most megabytes of video in a shard
+    longest_seconds: float = 12.0  # longer recordings are cut, where the shot changes or at quiet moments [s]
+    min_valid: float = 0.9  # least share of a clip's frames with a face
+    max_second_face: float = 0.2  # most frames with a second face, as a share
+    min_face_px: float = 40.0  # least width of the face [px]
+    max_fit_error: float = 0.02  # largest median error of the fitted head, as a share of the face's width
+    max_offset_frames: float = 3.0  # most frames that sound and picture may be apart, where that can be told
+    renderings: int = 4  # versions of the audio: as recorded, joined, and in other voices, rooms and noise
+    held_out_every: int = 10  # one recording of so many is never trained on
+    keep_detections: bool = True  # landmarks and sound stay on disk, so that other options need no new search
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class MotionConfig:
     """Talking clips to motion model, and motion model to motion."""
 
@@ -71,8 +93,6 @@ class MotionConfig:
     kl_weight: float = 0.02  # of the latent's single-sample KL divergence per frame and channel, annealed
     prior_weight: float = 1.0  # of the reconstruction from the prior's mode (the deterministic prediction)
     velocity_weight: float = 3.0  # of the squared error of frame differences
-    held_out_every: int = 10  # one clip of so many is never trained on
-    renderings: int = 4  # versions of the corpus' audio: as recorded, joined, and altered
     checkpoint_minutes: float = 2.0  # between checkpoints
     # speak
     model: str = ""  # motion model file; empty: the one shipped with the package

@@ -30,14 +30,17 @@ _REQUIRED = {
     "av": "video and sound",
     "safetensors": "avatar files",
     "soundfile": "sound",
-    "librosa": "train-motion",
+    "librosa": "prepare-corpus",
     "jinja2": "reports",
     "matplotlib": "reports",
     "PIL": "pictures",
     "yaml": "configuration",
 }
 # Packages that add something: module -> (distribution, what for).
-_OPTIONAL = {"dlib": ("dlib-bin", "identity similarity in evaluate")}
+_OPTIONAL = {
+    "dlib": ("dlib-bin", "identity similarity in evaluate"),
+    "ray": ("ray", "prepare-corpus over a cluster"),
+}
 
 
 def examine() -> dict[str, Any]:

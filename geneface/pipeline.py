@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, resolve
+from .config import CorpusConfig, EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, resolve
 from .errors import UserError
 from .types import Avatar, MotionSequence, PreparedPerson
 
@@ -173,8 +173,26 @@ def evaluate_motion(
     if out is not None:
         check_output(out, ".html")
     if corpus is not None:
-        corpus = prepared_corpus(corpus, work, config)
+        corpus = prepared_corpus(corpus, work)
     return run(corpus, person, avatar, out, config, split)
+
+
+def prepare_corpus(
+    folder: str | Path, out: str | Path, config: CorpusConfig | None = None, split: str | Path | None = None
+) -> dict[str, Any]:
+    """A folder of talking clips to a motion corpus in the folder `out`; see `data_prep.corpora.prepare`.
+
+    Args:
+        folder: of clips: GRID, LRS2, LRS3, VoxCeleb2, HDTF, or each speaker in a folder of their own.
+        config: options; by default those of `configs/corpus.yaml`.
+        split: names of the clips to hold out, one a line.
+
+    Raises:
+        UserError: no clips, or none of use.
+    """
+    from data_prep.corpora.prepare import prepare_corpus as run
+
+    return run(folder, out, config if config is not None else resolve(CorpusConfig(), "corpus"), split)
 
 
 def train_motion(
@@ -191,29 +209,25 @@ def train_motion(
     from .fit.motion import train_motion as run
 
     check_output(out, ".safetensors")
-    return run(prepared_corpus(corpus, work, config, split), out, config)
+    return run(prepared_corpus(corpus, work, split), out, config)
 
 
-def prepared_corpus(
-    corpus: str | Path, work: str | Path | None, config: MotionConfig, split: str | Path | None = None
-) -> Path:
-    """`corpus` where it is prepared already, else what preparing it gives.
+def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Path | None = None) -> Path:
+    """`corpus` where it is prepared already, else what preparing it with the usual options gives.
 
     Raises:
         UserError: there is no such folder, or it holds no clips of use.
     """
-    from .motion.corpus import FILE_NAME
+    from .corpus import FILE_NAME
 
     corpus = Path(corpus)
     if not corpus.exists():
         raise UserError(f"{corpus}: no such folder; give a folder of talking clips or a prepared corpus")
     if corpus.is_file() or (corpus / FILE_NAME).is_file():
         return corpus
-    from data_prep.corpus import prepare_corpus
-
     folder = Path(work) if work is not None else Path(f"{corpus.resolve().name}.corpus")
     if not (folder / FILE_NAME).is_file():
-        prepare_corpus(corpus, folder, config, split)
+        prepare_corpus(corpus, folder, None, split)
     return folder
 
 

@@ -69,6 +69,7 @@ def motion(frames: int = 5) -> MotionSequence:
         (["evaluate", "x.avatar", "--person", "p"], "x.avatar: no such avatar"),
         (["evaluate-motion"], "give either --corpus DIR or --person PERSON_DIR"),
         (["evaluate-motion", "--corpus", "nowhere"], "nowhere: no such folder"),
+        (["prepare-corpus", "nowhere", "-o", "c"], "nowhere: no such folder"),
         (["train-motion", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder"),
         (["assets", "fetsh"], "'fetsh' is not one of 'list', 'fetch', 'verify'"),
         (["assets", "fetch", "whisper"], "no asset named 'whisper'; did you mean 'whisper-base'?"),
@@ -116,6 +117,7 @@ def test_verbs_and_version(capsys):
         "speak",
         "render",
         "evaluate",
+        "prepare-corpus",
         "evaluate-motion",
         "train-motion",
     ):

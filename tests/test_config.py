@@ -10,6 +10,7 @@ import yaml
 
 from geneface import config as room
 from geneface.config import (
+    CorpusConfig,
     EvaluateConfig,
     FitConfig,
     MotionConfig,
@@ -24,6 +25,7 @@ from geneface.errors import UserError
 STAGES = {
     "prepare": PrepareConfig(),
     "fit": FitConfig(),
+    "corpus": CorpusConfig(),
     "motion": MotionConfig(),
     "render": RenderConfig(),
     "evaluate": EvaluateConfig(),

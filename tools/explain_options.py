@@ -18,11 +18,13 @@ from geneface import config
 
 STAGES = {
     "prepare": config.PrepareConfig,
+    "corpus": config.CorpusConfig,
     "fit": config.FitConfig,
     "render": config.RenderConfig,
     "evaluate": config.EvaluateConfig,
 }
-HEAD = """# Options of `geneface {stage}` with their defaults. Copy lines you want to change into a file of your own,
+VERBS = {"corpus": "prepare-corpus"}
+HEAD = """# Options of `geneface {verb}` with their defaults. Copy lines you want to change into a file of your own,
 # without the # before the name, and give it with --config; or change one with --set name=value.
 
 """
@@ -54,7 +56,7 @@ def main() -> None:
             f"#{name}: {default}".ljust(width) + (f"  # {remark}" if remark else "") for name, default, remark in rows
         ]
         (folder / f"{stage}.yaml").write_text(
-            HEAD.format(stage=stage) + "\n".join(map(str.rstrip, lines)) + "\n", "utf-8"
+            HEAD.format(verb=VERBS.get(stage, stage)) + "\n".join(map(str.rstrip, lines)) + "\n", "utf-8"
         )
 
 

@@ -20,11 +20,11 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
-from data_prep.corpus import prepare_corpus  # noqa: E402
-from geneface.config import MotionConfig  # noqa: E402
+from data_prep.corpora.prepare import prepare_corpus  # noqa: E402
+from geneface.config import CorpusConfig, MotionConfig  # noqa: E402
+from geneface.corpus import MotionCorpus  # noqa: E402
 from geneface.errors import UserError  # noqa: E402
 from geneface.fit.motion import train_motion  # noqa: E402
-from geneface.motion.corpus import MotionCorpus  # noqa: E402
 from geneface.motion.evaluate import MouthMeasures, corpus_metrics  # noqa: E402
 from geneface.motion.vae import MotionGenerator  # noqa: E402
 from geneface.types import write_atomically  # noqa: E402
@@ -81,12 +81,14 @@ def main() -> int:
     torch.set_num_threads(1)
     config = replace(MotionConfig(), steps=arguments.steps, seed=arguments.seed)
     try:
-        prepare_corpus(arguments.clips, arguments.work / "corpus", config)
+        corpus = CorpusConfig(seed=arguments.seed)
+        prepare_corpus(arguments.clips, arguments.work / "corpus", corpus)
         model = arguments.work / "motion.safetensors"
         result = train_motion(arguments.work / "corpus", model, config, minutes=arguments.minutes)
         other = ""
         if arguments.others:
-            prepare_corpus(arguments.others, arguments.work / "others", replace(config, held_out_every=1, renderings=1))
+            strangers = replace(corpus, held_out_every=1, renderings=1)
+            prepare_corpus(arguments.others, arguments.work / "others", strangers)
             other = others_paragraph(model, arguments.work / "others")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

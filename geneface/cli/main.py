@@ -28,6 +28,7 @@ _RESUME = {
     "prepare": "the stages done so far are kept; run the same command again to go on",
     "demo": "the stages done so far are kept; run the same command again to go on",
     "fit": "run the same command with --resume to go on from the checkpoint",
+    "prepare-corpus": "finished shards are kept; run the same command again to go on",
     "train-motion": "run the same command again to go on from the checkpoint",
 }
 

@@ -1,4 +1,4 @@
-"""The verbs of the motion model: evaluate-motion and train-motion."""
+"""The verbs of the motion model: prepare-corpus, evaluate-motion and train-motion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..config import MotionConfig, resolve
+from ..config import CorpusConfig, MotionConfig, resolve
 from ..errors import UserError
 from .common import AsJson, ConfigFile, Settings, show
 
@@ -28,8 +28,37 @@ EVALUATE_KEYS = (
 
 def add_to(app: typer.Typer) -> None:
     """Offer the verbs of this file."""
+    app.command("prepare-corpus")(prepare_corpus)
     app.command("evaluate-motion")(evaluate_motion)
     app.command("train-motion")(train_motion)
+
+
+def prepare_corpus(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Talking clips: GRID, LRS2, LRS3, VoxCeleb2, HDTF or your own.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the corpus.")],
+    workers: Annotated[Optional[int], typer.Option(help="Processes. Default: one per core.")] = None,
+    cluster: Annotated[
+        Optional[str],
+        typer.Option(metavar="ADDRESS", help="Ray cluster to work on: auto, host:port, or local for one here."),
+    ] = None,
+    layout: Annotated[
+        Optional[str], typer.Option(help="How files are named: grid, lrs, voxceleb, hdtf, plain. Default: auto.")
+    ] = None,
+    split: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """A folder of talking clips to training clips for train-motion. An interrupted run goes on when called again."""
+    from .. import pipeline
+
+    given = {"workers": workers, "cluster": cluster, "layout": layout}
+    options = resolve(CorpusConfig(), "corpus", None, config, settings or (), given)
+    show(pipeline.prepare_corpus(folder, output, options, split), as_json)
 
 
 def evaluate_motion(

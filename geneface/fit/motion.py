@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from ..config import MotionConfig
+from ..corpus import Clip, MotionCorpus
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..face.landmarks import mouth_opening
-from ..motion.corpus import Clip, MotionCorpus
 from ..motion.evaluate import MouthMeasures, corpus_metrics, predict_weights
 from ..motion.vae import STRIDE, GeneratorSpec, MotionGenerator
 from ..progress import say, track

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..speech.melody import reference_level
 from ..types import SpeechFeatures
-from .inputs import reference_level
 
 _SPEECH_FPS = 50
 _DYNAMIC_RANGE_DB = 35.0  # so far below the loud parts, sound without voice is room, tail or faint breath

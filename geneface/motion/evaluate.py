@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ..config import MotionConfig
+from ..corpus import MotionCorpus, read_split
 from ..errors import UserError
 from ..face.landmarks import JAW_68, LIPS_68, mouth_opening, mouth_width
 from ..types import EXPRESSIONS, Avatar, PreparedPerson, check_array
-from .corpus import MotionCorpus, read_split
 from .generate import generate_weights
 from .vae import MotionGenerator
 

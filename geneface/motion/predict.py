@@ -9,11 +9,11 @@ import numpy as np
 from ..config import MotionConfig
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
+from ..speech.melody import melody
 from ..types import EXPRESSIONS, Avatar, MotionSequence, SpeechFeatures, require
 from . import behaviour
 from .evaluate import MouthMeasures
 from .generate import generate_weights
-from .inputs import melody
 from .postnet import PersonSpace
 from .vae import FPS, MotionGenerator
 

@@ -1,71 +1,112 @@
-"""Corpus preparation: which clips are taken, how the audio is rendered, what is kept."""
+"""Corpus preparation: which clips are taken, how they are cut and rendered, what is kept."""
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from data_prep import augment, corpus, corpus_fit
+from data_prep.corpora import augment, clips, people, prepare, renderings, shard, timing
+from data_prep.corpora.clips import Dropped, Recording
+from data_prep.corpora.layouts import Source
+from data_prep.corpora.transcripts import Transcript
 from data_prep.landmarks import Detections
-from data_prep.track import Person
-from geneface.config import MotionConfig
+from geneface.config import CorpusConfig
+from geneface.corpus import MotionCorpus, read_shard_header, read_split
 from geneface.errors import UserError
-from geneface.motion.corpus import read_split
 from geneface.types import SpeechFeatures
 
 RATE = 16000
+CONFIG = CorpusConfig()
 
 
-def detections(frames: int, valid: float = 1.0) -> Detections:
+def detections(frames: int, valid: float = 1.0, width: float = 180.0, second: float = 0.0) -> Detections:
     found = np.arange(frames) < round(valid * frames)
-    landmarks = np.random.default_rng(0).uniform(20, 200, (frames, 478, 2)).astype(np.float32)
-    return Detections(landmarks, np.zeros((frames, 52), np.float32), found, found.astype(np.int32))
+    landmarks = np.random.default_rng(0).uniform(20, 20 + width, (478, 2)).astype(np.float32)
+    faces = found.astype(np.int32) + (np.arange(frames) < round(second * frames))
+    return Detections(np.tile(landmarks, (frames, 1, 1)), np.zeros((frames, 52), np.float32), found, faces)
 
 
-def clip(name: str, frames: int = 60, seed: int = 0) -> corpus.Clip:
+def tone(frames: int, seed: int = 0) -> np.ndarray:
     """Silence, a tone from frame 20 to 40, silence."""
     audio = np.zeros(frames * 640, np.float32)
-    audio[20 * 640:40 * 640] = 0.3 * np.sin(2 * np.pi * (150 + 10 * seed) * np.arange(20 * 640) / RATE)
-    return corpus.Clip(name, "s", detections(frames), (224, 240), audio)
+    spoken = audio[20 * 640:40 * 640]
+    spoken[:] = 0.3 * np.sin(2 * np.pi * (150 + 10 * seed) * np.arange(len(spoken)) / RATE)
+    return audio
 
 
-def test_finding_clips(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        corpus.find_clips(tmp_path / "none")
-    with pytest.raises(UserError, match="no video clip"):
-        corpus.find_clips(tmp_path)
-    (tmp_path / "b").mkdir()
-    for name in ("b/2.mp4", "1.MOV", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [p.name for p in corpus.find_clips(tmp_path)] == ["1.MOV", "2.mp4"]
+def clip(name: str, frames: int = 60, seed: int = 0, speaker: str = "s", **options: float) -> Recording:
+    return Recording(name, speaker, detections(frames, **options), (224, 240), tone(frames, seed))
 
 
-def test_split_does_not_change_when_the_corpus_grows(tmp_path):
-    names = [f"clip{i}" for i in range(500)]
-    held = corpus.split(names, 10)
-    assert 25 <= held.sum() <= 80
-    np.testing.assert_array_equal(corpus.split(names[:100], 10), held[:100])
+def source(name: str, speaker: str = "s", size: int = 10**6) -> Source:
+    return Source(f"/nowhere/{name}.mp4", name, speaker, "plain", size, 7)
+
+
+def test_split_keeps_recordings_together_when_the_corpus_grows(tmp_path):
+    names = [f"clip{i}#{part}" for i in range(500) for part in (1, 2)]
+    held = prepare.split(names, 10)
+    assert 50 <= held.sum() <= 160 and (held[::2] == held[1::2]).all()
+    np.testing.assert_array_equal(prepare.split(names[:100], 10), held[:100])
     listed = tmp_path / "split.txt"
-    listed.write_text("clip3\nclip7\n")
-    assert np.flatnonzero(read_split(listed, names)).tolist() == [3, 7]
+    listed.write_text("clip3\nclip7#2\n")
+    assert np.flatnonzero(read_split(listed, names)).tolist() == [6, 7, 15]
     listed.write_text("clip3\nkitten\n")
     with pytest.raises(UserError, match="kitten"):
         read_split(listed, names)
 
 
-@pytest.mark.parametrize("frames, valid, seconds, level, reason", [
-    (8, 1.0, 1.0, 0.1, "shorter"), (50, 0.5, 2.0, 0.1, "no face"), (50, 1.0, 1.0, 0.1, "sound ends"),
-    (50, 1.0, 2.0, 0.0, "silent"),
+@pytest.mark.parametrize("options, reason", [
+    (dict(frames=8), "shorter"), (dict(valid=0.5), "a face in less than 90 %"), (dict(valid=0.0), "a face in less"),
+    (dict(width=30.0), "less than 40 px"), (dict(second=0.5), "second face in more than 20 %"),
 ])
-def test_reasons_to_drop(frames, valid, seconds, level, reason):
-    with pytest.raises(corpus._Dropped, match=reason):
-        corpus._check(detections(frames, valid), np.full(int(seconds * RATE), level, np.float32))
+def test_reasons_to_drop(options, reason):
+    with pytest.raises(Dropped, match=reason):
+        clips.check(clip("c", **{"frames": 60} | options), CONFIG)
 
 
-def test_audio_is_cut_to_the_video():
-    assert len(corpus._check(detections(50), np.full(40000, 0.1, np.float32))) == 50 * 640
-    assert len(corpus._check(detections(50), np.full(31000, 0.1, np.float32))) == 50 * 640
+def test_silence_and_jumps_are_dropped():
+    with pytest.raises(Dropped, match="silent"):
+        clips.check(replace(clip("c"), audio=np.zeros(60 * 640, np.float32)), CONFIG)
+    found = detections(60)
+    found.landmarks[30:] += 100.0
+    with pytest.raises(Dropped, match="jumps"):
+        clips.check(replace(clip("c"), detections=found), CONFIG)
+    clips.check(clip("c"), CONFIG)
+
+
+@pytest.mark.parametrize("seconds", [1.6, 2.0, 2.5])
+def test_audio_is_cut_to_the_video(seconds):
+    audio = np.full(int(seconds * RATE), 3277, np.int16)
+    made = clips._recording(source("c"), detections(50), np.array([224, 240]), audio)
+    assert made.audio.shape == (50 * 640,) and made.audio[0] == pytest.approx(0.1, abs=1e-3)
+    with pytest.raises(Dropped, match="sound ends"):
+        clips._recording(source("c"), detections(50), np.array([224, 240]), audio[:20000])
+
+
+def test_long_recordings_are_cut_at_pauses_and_shots():
+    frames = 1000
+    found = detections(frames)
+    found.landmarks[400:] += 150.0  # another shot
+    found.valid[700:730] = False  # the face is gone
+    noise = np.random.default_rng(0).standard_normal(frames * 640).astype(np.float32) * 0.1
+    for pause in (240, 530, 900):
+        noise[pause * 640:(pause + 3) * 640] = 0
+    words = tuple((float(t), t + 0.5, f"w{t}") for t in range(40))
+    whole = Recording("a/b", "s", found, (224, 240), noise, Transcript("all", words))
+    parts = clips.cut(whole, replace(CONFIG, longest_seconds=12.0))
+    assert [part.name for part in parts] == [f"a/b#{k}" for k in range(1, len(parts) + 1)]
+    lengths = [part.frames for part in parts]
+    assert max(lengths) <= 300 and lengths[:2] == pytest.approx([241, 159], abs=2) and sum(lengths) == frames - 30
+    assert sum(lengths[:3]) == 700  # the gap ends one and begins another
+    for part in parts:
+        assert len(part.audio) == 640 * part.frames and part.detections.valid.all()
+    said = " ".join(part.transcript.text for part in parts).split()
+    assert said == [f"w{t}" for t in range(40) if not 28 <= t + 0.25 < 29.2]
+    assert clips.cut(clip("c"), CONFIG)[0].name == "c"
 
 
 def fake_extract(audio: np.ndarray) -> SpeechFeatures:
@@ -79,29 +120,28 @@ def fake_extract(audio: np.ndarray) -> SpeechFeatures:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_renderings_keep_the_time(number, tmp_path, monkeypatch):
+def test_renderings_keep_the_time(number, monkeypatch):
     """Wherever a clip lands in a joined recording, its features come back at its own frames."""
-    monkeypatch.setattr(corpus, "extract", fake_extract)
-    clips = [clip(f"c{i}", 60 + i, i) for i in range(5)]
-    starts = np.concatenate([[0], np.cumsum([c.frames for c in clips])])
-    content, melody, covered = corpus._rendering(number, clips, starts, tmp_path, 0)
-    assert content.shape == (2 * starts[-1], 512) and melody.shape == (2 * starts[-1], 3)
-    for i, (low, high) in enumerate(covered):
-        assert 0 <= low <= 20 and 40 <= high <= clips[i].frames
-        own = content[2 * starts[i]:2 * starts[i + 1], 0].astype(float)
-        loud = np.flatnonzero(own > 0.3 * own.max())
-        assert abs(loud[0] - 40) <= 2 and abs(loud[-1] - 79) <= 6  # a room's echo may ring on
+    monkeypatch.setattr(renderings, "extract", fake_extract)
+    many = [clip(f"c{i}", 60 + i, i, speaker="ab"[i % 2]) for i in range(5)]
+    made = renderings.render(number, many, 0)
+    for one, (content, melody, (low, high)) in zip(many, made):
+        assert content.shape == (2 * one.frames, 512) and melody.shape == (2 * one.frames, 3)
+        assert 0 <= low <= 20 and 40 <= high <= one.frames
+        own = content[:, 0].astype(float)
+        loud = np.flatnonzero(own > 0.5 * own.max())
+        assert abs(loud[0] - 40) <= 2 and 77 <= loud[-1] <= 79 + 15  # a room's echo may ring on
         assert not own[:2 * low].any() and not own[2 * high:].any()
-    again = corpus._rendering(number, clips, starts, tmp_path, 0)
-    np.testing.assert_array_equal(again[0], content)
+    again = renderings.render(number, many, 0)
+    assert all((a[0] == b[0]).all() for a, b in zip(made, again))
 
 
 def test_shift_voice_moves_pitch_and_keeps_time():
     from geneface.speech.pitch import pitch
 
-    tone = clip("c").audio[20 * 640:40 * 640]
-    up = augment.shift_voice(tone, 5)
-    assert len(up) == len(tone)
+    sound = tone(60)[20 * 640:40 * 640]
+    up = augment.shift_voice(sound, 5)
+    assert len(up) == len(sound)
     assert np.exp(np.median(pitch(up).log_f0[5:-5])) == pytest.approx(150 * 2 ** (5 / 12), rel=0.02)
 
 
@@ -113,50 +153,115 @@ def test_noise_has_the_ratio_asked_for():
     assert len(augment.equalise(audio, random)) == len(augment.reverberate(audio, random)) == RATE
 
 
-def test_bad_fits_are_dropped_and_good_ones_kept(tmp_path, monkeypatch):
-    calls = []
-
-    class Quality:
-        def __init__(self, error):
-            self.reprojection_px = error
-
-    class Face:
-        expression = np.zeros((60, 52), np.float32)
-
+def test_bad_fits_are_dropped(monkeypatch):
     def fit(found, width, height, fps, person):
-        calls.append(person)
-        return None, Face(), Quality(50.0 if len(calls) == 2 else 0.1)
+        if person == "nobody":
+            raise UserError("no face found")
+        return None, SimpleNamespace(expression="weights"), SimpleNamespace(reprojection_px=person * 180)
 
-    monkeypatch.setattr(corpus_fit, "fit_person", lambda *_: Person(np.zeros(3), np.zeros((478, 3)), 2.0))
-    monkeypatch.setattr(corpus_fit, "fit_track", fit)
-    dropped: Counter[str] = Counter()
-    clips = [clip(f"c{i}") for i in range(3)]
-    weights, kept = corpus_fit.fit_speakers(clips, tmp_path, dropped)
-    assert kept == [0, 2] and len(weights) == 2 and sum(dropped.values()) == 1
-    assert len(corpus_fit.fit_speakers(clips, tmp_path, Counter())[1]) == 2 and len(calls) == 3  # kept on disk
+    monkeypatch.setattr(people, "fit_track", fit)
+    assert people.expression_of(clip("c"), 0.019, 0.02) == "weights"
+    for person, reason in ((0.021, "does not fit"), (float("nan"), "does not fit"), ("nobody", "no face found")):
+        with pytest.raises(Dropped, match=reason):
+            people.expression_of(clip("c"), person, 0.02)
 
 
-def test_grid_clips(footage, tmp_path):
-    """Two real clips end to end, twice: the second time nothing is computed anew."""
-    import shutil
+def test_short_clips_of_a_speaker_are_timed_together(monkeypatch):
+    seen = []
 
+    def offset(opening, audio, rate, fps):
+        assert len(audio) == 640 * len(opening)
+        seen.append(len(opening))
+        return 1.5 if len(opening) > 250 else None
+
+    monkeypatch.setattr(timing, "audio_offset", offset)
+    many = [*(clip(f"a{i}", 100, speaker="a") for i in range(4)), clip("long", 600, speaker="a"), clip("b", speaker="b")]
+    assert timing.offsets(many) == [1.5, 1.5, 1.5, 1.5, 1.5, None] and sorted(seen) == [60, 400, 600]
+
+
+def test_plan_covers_every_file_once():
+    files = [source(f"{who}/{i:03d}", who) for who, count in (("a", 150), ("b", 3), ("c", 1)) for i in range(count)]
+    tasks = prepare.plan(files, CONFIG)
+    assert Counter(s.name for task in tasks for s in task.sources) == Counter(s.name for s in files)
+    assert max(len(task.sources) for task in tasks) <= 64 and max(len(t.sources) for t in tasks) > 1
+    shared = [task.people for task in tasks]
+    assert all(set(people_) == {"a"} for people_ in shared[:3]) and len(shared[0]["a"]) == 40
+    assert shared[0] == shared[1] and all("c" not in people_ for people_ in shared)
+    assert len(prepare.plan([source("x", size=10**9), source("y", size=10**9)], CONFIG)) == 2
+
+
+def test_a_shards_name_says_what_it_is_made_from(tmp_path):
+    task = prepare.plan([source("x"), source("y")], CONFIG)[0]
+    assert task.key(CONFIG) == task.key(replace(CONFIG, workers=3, cluster="auto", held_out_every=2))
+    others = [task.key(replace(CONFIG, min_face_px=41.0)), prepare.plan([source("x")], CONFIG)[0].key(CONFIG),
+              prepare.plan([source("x"), source("y", size=5)], CONFIG)[0].key(CONFIG)]
+    assert len({task.key(CONFIG), *others}) == 4
+    path = task.path(tmp_path, CONFIG)
+    path.parent.mkdir()
+    path.write_bytes(b"half")
+    assert not shard.is_done(path)
+
+
+def test_a_file_that_kills_its_reader_is_given_up(tmp_path, monkeypatch):
+    """The note that a dead worker leaves is counted; an error that is none of the file's fault is not kept."""
+    file = tmp_path / "x.mp4"
+    file.write_bytes(b"x")
+    bad = replace(source("x"), path=str(file))
+
+    def die(_):
+        raise MemoryError
+
+    monkeypatch.setattr(clips, "probe", die)
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            clips.load(bad, tmp_path / "clips")
+    with pytest.raises(Dropped, match="brought down the program 3 times"):
+        clips.load(bad, tmp_path / "clips")
+    assert not list((tmp_path / "clips").glob("*.npz"))
+
+
+def assets_or_skip() -> None:
     from geneface import assets
-    from geneface.motion.corpus import MotionCorpus
 
     try:
         assets.path("whisper-base"), assets.path("face-landmarker")
     except UserError as error:
         pytest.skip(f"model files cannot be had here: {error}")
+
+
+def test_grid_clips(footage, tmp_path):
+    """Three real clips end to end: resumed, nothing is computed anew; a changed option re-makes the shards only."""
+    import shutil
+
+    assets_or_skip()
     folder = tmp_path / "s1"
     folder.mkdir()
-    for file in sorted((footage / "grid" / "s1").glob("*.mp4"))[:2]:
+    files = sorted((footage / "grid" / "s1").glob("*.mp4"))[:3]
+    for file in files:
         shutil.copy(file, folder)
-    (folder / "broken.mp4").write_bytes(b"not a video")
-    result = corpus.prepare_corpus(folder, tmp_path / "out", MotionConfig(renderings=2))
-    assert result["clips"] == 2 and result["frames"] == 150 and result["dropped"] == {"unreadable": 1}
-    data = MotionCorpus(tmp_path / "out")
-    expression = data.clip(0).expression
+    (folder / "bbbm1a.mp4").write_bytes(b"not a video")
+    config = CorpusConfig(renderings=2, shard_clips=2, workers=1)
+    out = tmp_path / "out"
+    result = prepare.prepare_corpus(folder, out, config)
+    assert result["clips"] == 3 and result["frames"] == 225 and result["files"] == 4 and result["layout"] == "grid"
+    assert result["dropped"] == {"unreadable": 1} and result["cpu_seconds_per_hour"] > 0
+    assert json.loads((out / "dropped.json").read_text()) == {"bbbm1a": "unreadable"}
+    data = MotionCorpus(out)
+    assert sorted(data.names) == [file.stem for file in files]
+    expression, landmarks = data.clip(0).expression, data.landmarks(0)
     assert expression.shape == (75, 52) and float(expression[:, 24].std()) > 0.02
-    before = data.path.read_bytes()
-    corpus.prepare_corpus(folder, tmp_path / "out", MotionConfig(renderings=2))
-    assert data.path.read_bytes() == before
+    opening = (landmarks[:, 66] - landmarks[:, 62]).norm(dim=-1)
+    assert 0.001 < float(opening.max()) < 0.04  # metres
+    assert data.about(0).text == "bin blue at f two now" and data.about(0).speaker == "s1"
+    before = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    assert len(before) == 2
+    prepare.prepare_corpus(folder, out, config)
+    assert {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()} == before
+    kept = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
+    prepare.prepare_corpus(folder, out, replace(config, renderings=1))
+    assert MotionCorpus(out).renderings == 1 and not set(before) & set((out / "shards").iterdir())
+    assert {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()} == kept
+    with pytest.raises(UserError, match=r"no clip is of use: the face is less than 999 px wide \(3\), unreadable"):
+        prepare.prepare_corpus(folder, out, replace(config, min_face_px=999.0))
+    headers = [read_shard_header(path) for path in (out / "shards").iterdir()]
+    assert sum(len(header["dropped"]) for header in headers) == 4

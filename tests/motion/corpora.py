@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from geneface.corpus import SHARDS, ClipInfo, TrainingClip, read_shard_header, write_index, write_shard
 from geneface.face.arkit import ARKIT_NAMES
-from geneface.motion.corpus import FILE_NAME, write_corpus
+from geneface.face.basis import load_basis
 
 
 def write_small_corpus(folder: Path, clips: int = 12, seed: int = 0) -> Path:
@@ -22,10 +23,18 @@ def write_small_corpus(folder: Path, clips: int = 12, seed: int = 0) -> Path:
     expression = np.zeros((starts[-1], 52), np.float32)
     expression[:, ARKIT_NAMES.index("jawOpen")] = np.clip(0.3 + 0.6 * drive[:, 0], 0, 1)
     expression[:, ARKIT_NAMES.index("mouthPucker")] = np.clip(0.3 + 0.6 * drive[:, 1], 0, 1)
-    melody = np.zeros((2 * starts[-1], 3), np.float32)
-    whole = np.stack([np.zeros(clips, int), lengths], 1)
-    part = np.stack([np.full(clips, 3), lengths - 2], 1)
-    held_out = np.arange(clips) % 4 == 0
-    write_corpus(folder / FILE_NAME, [f"clip{i:02d}" for i in range(clips)], starts, held_out, expression,
-                 [(content, melody, whole), (content + 0.1, melody, part)], {"clips": clips})
+    basis = load_basis()
+    whole = []
+    for i, frames in enumerate(lengths):
+        own, heard = expression[starts[i]:starts[i + 1]], content[2 * starts[i]:2 * starts[i + 1]]
+        melody = np.zeros((2 * frames, 3), np.float32)
+        renderings = (heard, melody, (0, frames)), (heard + 0.1, melody, (3, frames - 2))
+        info = ClipInfo(f"clip{i:02d}", "s", "a b", ((0.1, 0.2, "a"), (0.2, 0.5, "b")), None if i else 0.5)
+        whole.append(TrainingClip(info, own, np.asarray(basis.landmarks68(own), np.float32), renderings))
+    shards = []
+    for number, part in enumerate((whole[:5], whole[5:])):
+        path = folder / SHARDS / f"{number}.safetensors"
+        write_shard(path, part, 2, {"dropped": {}})
+        shards.append((path.name, read_shard_header(path)))
+    write_index(folder, shards, np.arange(clips) % 4 == 0, 2, {"clips": clips})
     return folder

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from geneface.config import MotionConfig
+from geneface.corpus import MotionCorpus
 from geneface.errors import UserError
 from geneface.fit.motion import train_motion
-from geneface.motion.corpus import FILE_NAME, MotionCorpus
 from geneface.motion.evaluate import evaluate_motion
 from geneface.motion.vae import MotionGenerator
 
@@ -75,10 +75,7 @@ def test_not_finite_is_named(corpus, tmp_path):
 
 
 def test_corpus_without_training_clips(tmp_path):
-    from geneface.motion.corpus import write_corpus
-
-    write_corpus(tmp_path / FILE_NAME, ["a"], np.array([0, 8]), np.array([1]), np.zeros((8, 52)),
-                 [(np.zeros((16, 512)), np.zeros((16, 3)), np.array([[0, 8]]))], {})
+    write_small_corpus(tmp_path, clips=1)  # the first is held out
     assert len(MotionCorpus(tmp_path).train) == 0
     with pytest.raises(UserError, match="no clip to train on"):
         train_motion(tmp_path, tmp_path / "m.safetensors", CONFIG)

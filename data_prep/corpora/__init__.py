@@ -1,0 +1,1 @@
+"""Folders of talking clips -> a motion corpus (`geneface.corpus`): on one machine or over a cluster."""
