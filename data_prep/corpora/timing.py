@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from data_prep.smooth import fill
-from data_prep.sync import audio_offset, relative_mouth_opening
 from geneface.corpus import FPS
+from geneface.face.landmarks import relative_mouth_opening
+from geneface.speech.sync import audio_offset
 
 from .clips import SAMPLE_RATE, Recording
 

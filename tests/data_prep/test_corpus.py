@@ -175,7 +175,8 @@ def test_short_clips_of_a_speaker_are_timed_together(monkeypatch):
         return 1.5 if len(opening) > 250 else None
 
     monkeypatch.setattr(timing, "audio_offset", offset)
-    many = [*(clip(f"a{i}", 100, speaker="a") for i in range(4)), clip("long", 600, speaker="a"), clip("b", speaker="b")]
+    short = [clip(f"a{i}", 100, speaker="a") for i in range(4)]
+    many = [*short, clip("long", 600, speaker="a"), clip("b", speaker="b")]
     assert timing.offsets(many) == [1.5, 1.5, 1.5, 1.5, 1.5, None] and sorted(seen) == [60, 400, 600]
 
 
