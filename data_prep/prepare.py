@@ -52,7 +52,7 @@ def _leaves_nothing(folder: Path) -> Iterator[None]:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except (NotADirectoryError, FileExistsError) as error:
-                raise UserError(f"{folder}: a file is in the way; give a folder with -o") from error
+                raise UserError(f"{folder}: is a file, or lies in one; give a folder with -o") from error
             yield
     except UserError:
         if fresh and folder.is_dir():

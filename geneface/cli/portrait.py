@@ -88,7 +88,7 @@ def prepare(
             show({"verdicts": {row.check: row.verdict for row in verdicts}, "checks": verdicts}, as_json)
         return
     if output is None:
-        raise UserError("no folder to write the person to; give one with -o, or --check to only look at the video")
+        raise UserError("missing option '--output' / '-o': the folder to write; or --check to only look at the video")
     if consent is None:
         say(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "

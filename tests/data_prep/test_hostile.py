@@ -210,12 +210,12 @@ def test_strict(tmp_path, talker, capsys):
 def test_output_is_in_use(tmp_path, talker, capsys):
     video = encode(tmp_path / "a.mp4", talker)
     (tmp_path / "file").write_text("mine")
-    refused(video, tmp_path / "file", capsys, "a file is in the way")
-    refused(video, tmp_path / "file" / "person", capsys, "a file is in the way")
+    refused(video, tmp_path / "file", capsys, "is a file")
+    refused(video, tmp_path / "file" / "person", capsys, "is a file")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
     refused(video, tmp_path / "folder", capsys, "not empty")
-    refused(video, video, capsys, "a file is in the way")
+    refused(video, video, capsys, "is a file")
 
 
 def test_read_only_output(tmp_path, talker, capsys, monkeypatch):
