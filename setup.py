@@ -35,7 +35,7 @@ VARIANTS = {
     "avx512bf16": [*AVX512, "-mavx512bf16"],
 }
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
-CUDA_EXACT = ("cuda_ext/cuda/march.cu", "cuda_ext/cuda/occupancy.cu", "cuda_ext/cuda/rasterize.cu")
+CUDA_EXACT = tuple(f"cuda_ext/cuda/{name}.cu" for name in ("field", "march", "occupancy", "rasterize"))
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 # The YAML files lie beside the package in the source tree and inside it once installed.
 CONFIGS = ["geneface.configs"] if Path("configs").is_dir() else []

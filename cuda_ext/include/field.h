@@ -57,24 +57,28 @@ GENEFACE_HD float table_value(const uint16_t* table, int64_t i) {
     return out;
 }
 
+// The two features of one position at one level.
+template <int D, class Entry>
+GENEFACE_HD void encode_level(const GridLevel& level, const Entry* table, const float* x, float& first,
+                              float& second) {
+    uint32_t cell[D];
+    float fraction[D];
+    for (int d = 0; d < D; ++d) grid_cell(x[d], level.resolution, cell[d], fraction[d]);
+    first = second = 0.f;
+    for (int corner = 0; corner < 1 << D; ++corner) {
+        const uint32_t row = level.hashed ? grid_row<D, true>(cell, corner, level.stride, level.mask)
+                                          : grid_row<D, false>(cell, corner, level.stride, level.mask);
+        const float weight = grid_weight<D>(fraction, corner);
+        const int64_t place = 2 * (level.offset + static_cast<int64_t>(row));
+        first = multiply_add(weight, table_value(table, place), first);
+        second = multiply_add(weight, table_value(table, place + 1), second);
+    }
+}
+
 // Features of one position at all levels, two each.
 template <int D, class Entry>
 GENEFACE_HD void encode_position(const GridLevel* levels, int count, const Entry* table, const float* x, float* out) {
-    for (int l = 0; l < count; ++l) {
-        const GridLevel& level = levels[l];
-        uint32_t cell[D];
-        float fraction[D], first = 0.f, second = 0.f;
-        for (int d = 0; d < D; ++d) grid_cell(x[d], level.resolution, cell[d], fraction[d]);
-        for (int corner = 0; corner < 1 << D; ++corner) {
-            const uint32_t row = level.hashed ? grid_row<D, true>(cell, corner, level.stride, level.mask)
-                                              : grid_row<D, false>(cell, corner, level.stride, level.mask);
-            const float weight = grid_weight<D>(fraction, corner);
-            const int64_t place = 2 * (level.offset + static_cast<int64_t>(row));
-            first = multiply_add(weight, table_value(table, place), first);
-            second = multiply_add(weight, table_value(table, place + 1), second);
-        }
-        out[2 * l] = first, out[2 * l + 1] = second;
-    }
+    for (int l = 0; l < count; ++l) encode_level<D>(levels[l], table, x, out[2 * l], out[2 * l + 1]);
 }
 
 // y = bias + weight x, weight [outputs, stride] of which the first `inputs` columns; bias may be null.

@@ -2,6 +2,7 @@
 // their indexing: compiled as C++ with this folder on the include path, every thread of a block is a fibre,
 // and blocks run one after another. A lane that leaves while its warp waits for it is an error here.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -19,10 +20,15 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __shared__ static
+#define __grid_constant__
 
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+
+struct uint2 {
+    unsigned x, y;
 };
 
 inline dim3 blockIdx, threadIdx, blockDim, gridDim;
@@ -42,14 +48,16 @@ struct Warp {
     uint64_t slots[kWarp][8];  // what each lane hands to a collective
 };
 
+// Contexts begin a fibre; jumps, which make no system call, go on with it.
 struct Fibre {
     ucontext_t context;
+    jmp_buf place;
     std::unique_ptr<char[]> stack;
-    bool finished = false;
+    bool begun = false, finished = false;
 };
 
 struct Block {
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     std::vector<Fibre> fibres;
     std::vector<Warp> warps;
     Warp all;  // of the whole block, for __syncthreads
@@ -67,9 +75,16 @@ inline std::vector<unsigned char> dynamic_shared;
 }
 
 inline void pass_on() {
-    const unsigned me = block->current;
-    swapcontext(&block->fibres[me].context, &block->scheduler);
-    threadIdx.x = me;
+    if (_setjmp(block->fibres[block->current].place) == 0) _longjmp(block->scheduler, 1);
+}
+
+inline void go_on(unsigned number) {
+    Fibre& fibre = block->fibres[number];
+    block->current = number, threadIdx.x = number;
+    if (_setjmp(block->scheduler) != 0) return;
+    if (fibre.begun) _longjmp(fibre.place, 1);
+    fibre.begun = true;
+    setcontext(&fibre.context);
 }
 
 inline void wait(Warp& group) {
@@ -107,7 +122,7 @@ inline void enter() {
     --mine.alive, --block->all.alive;
     block->fibres[block->current].finished = true;
     block->progress = true;
-    swapcontext(&block->fibres[block->current].context, &block->scheduler);
+    _longjmp(block->scheduler, 1);
 }
 
 // Run body() for every thread of every block.
@@ -128,7 +143,7 @@ inline void run(dim3 blocks, dim3 threads, size_t shared, const std::function<vo
         for (unsigned i = 0; i < threads.x; ++i) {
             Fibre& fibre = state.fibres[i];
             ++state.warps[i / kWarp].alive;
-            fibre.finished = false;
+            fibre.begun = fibre.finished = false;
             getcontext(&fibre.context);
             fibre.context.uc_stack.ss_sp = fibre.stack.get();
             fibre.context.uc_stack.ss_size = kStack;
@@ -140,8 +155,7 @@ inline void run(dim3 blocks, dim3 threads, size_t shared, const std::function<vo
             for (unsigned i = 0; i < threads.x; ++i) {
                 if (state.fibres[i].finished) continue;
                 running = true;
-                state.current = i, threadIdx.x = i;
-                swapcontext(&state.scheduler, &state.fibres[i].context);
+                go_on(i);
             }
             if (running && !state.progress) fail("every thread waits");
         }
@@ -153,6 +167,59 @@ template <class T>
 T* shared_memory() {
     const auto place = reinterpret_cast<uintptr_t>(dynamic_shared.data());
     return reinterpret_cast<T*>((place + 15) / 16 * 16);
+}
+
+// 16-bit floats: nearest, ties to even.
+inline uint16_t half_bits(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000u;
+    const float size = std::fabs(value);
+    if (size >= 65520.f) return static_cast<uint16_t>(sign | 0x7c00u);
+    if (!(size == size)) return static_cast<uint16_t>(sign | 0x7e00u);
+    if (size < 6.103515625e-05f)  // below 2^-14: units of 2^-24
+        return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(size * 16777216.f)));
+    const uint32_t rounded = (bits & 0x7fffffffu) + 0xfffu + (bits >> 13 & 1u);
+    return static_cast<uint16_t>(sign | (rounded - 0x38000000u) >> 13);
+}
+
+inline float decode_half(uint32_t bits) {
+    const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
+    const float size = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
+                       : exponent == 31 ? (fraction ? NAN : INFINITY)
+                                        : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+    return bits & 0x8000u ? -size : size;
+}
+
+inline float half_value(uint32_t bits) {
+    static const std::vector<float> values = [] {
+        std::vector<float> all(65536);
+        for (uint32_t i = 0; i < all.size(); ++i) all[i] = decode_half(i);
+        return all;
+    }();
+    return values[bits];
+}
+
+// mma.sync m16n8k16, fragments as in the PTX manual ("Matrix Fragments for mma.m16n8k16", 16-bit floats).
+inline void multiply_tiles(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    struct Share {
+        uint32_t a[4], b[2];
+    } share;
+    std::memcpy(share.a, a, sizeof share.a);
+    std::memcpy(share.b, b, sizeof share.b);
+    const int own = lane();
+    collective(share, [&](const Share* all) {
+        for (int i = 0; i < 4; ++i) {
+            const int row = (own >> 2) + (i < 2 ? 0 : 8), column = (own & 3) * 2 + (i & 1);
+            for (int k = 0; k < 16; ++k) {
+                const int pair = (k & 7) >> 1, shift = 16 * (k & 1), upper = k >> 3;
+                const uint32_t left = all[(row & 7) * 4 + pair].a[2 * upper + (row >> 3)];
+                const uint32_t right = all[column * 4 + pair].b[upper];
+                c[i] += half_value(left >> shift & 0xffffu) * half_value(right >> shift & 0xffffu);
+            }
+        }
+        return 0;
+    });
 }
 
 }  // namespace emulation
