@@ -1,8 +1,6 @@
 // Gradients of the multiresolution grid encoding on the CPU.
 //
-// Table: a task owns the rows of one level, or a fixed share of them where there are more threads than
-// levels, and adds samples in order, so that there are no atomics, no cache line with two writers, and
-// sums that do not depend on the number of threads.
+// Sums over samples go by `sum_rows`, in registers as long as samples stay in a cell.
 #include "grid_packets.h"
 
 namespace geneface {
@@ -31,17 +29,10 @@ GENEFACE_INLINE uint32_t same_cell(const GridPacket<D>& packet, bool dense) {
     return same & ~1u;
 }
 
-// Rows begin to end - 1 of the level that a task owns.
-struct Share {
-    uint32_t begin, end;
-    bool all;
-    bool has(size_t row) const { return all || (row >= begin && row < end); }
-};
-
 // Two features a row. Samples of one cell, which follow each other on a ray, are summed in registers first.
 template <int D>
 GENEFACE_INLINE void add_packet(const GridPacket<D>& packet, bool dense, int count, const float* grad, int64_t width,
-                                const Share& share, float* rows, GridShape<D, 2>) {
+                                const RowShare& share, float* rows, GridShape<D, 2>) {
     constexpr int kPairs = 1 << (D - 1);
     alignas(64) float weight[kPairs][kPacket], near[kPacket];
     for (int i = 0; i < kPacket; i += kLanes) {
@@ -84,7 +75,7 @@ GENEFACE_INLINE void add_packet(const GridPacket<D>& packet, bool dense, int cou
 
 template <int D, int C>
 GENEFACE_INLINE void add_packet(const GridPacket<D>& packet, bool dense, int count, const float* grad, int64_t width,
-                                const Share& share, float* rows, GridShape<D, C>) {
+                                const RowShare& share, float* rows, GridShape<D, C>) {
     for (int i = 0; i < count; ++i)
         for (int corner = 0; corner < 1 << D; ++corner) {
             const size_t place = corner_row<D>(packet, dense, corner, i);
@@ -98,15 +89,8 @@ template <class Shape>
 void gradient_of_table(const geneface_grid& grid, int64_t n, const float* positions, const float* grad_out,
                        float* grad_table, int threads, Shape shape) {
     constexpr int D = Shape::D, C = Shape::C;
-    const int64_t width = int64_t(grid.levels) * C, shares = (threads + grid.levels - 1) / grid.levels;
-    parallel_for(grid.levels * shares, threads, [&](int64_t task) {
-        const int l = grid.levels - 1 - static_cast<int>(task / shares);  // the slowest, finest, first
-        const GridLevel level = make_level(grid, l);
-        const int64_t size = grid.offsets[l + 1] - level.offset, part = task % shares;
-        const Share share = {static_cast<uint32_t>(size * part / shares),
-                             static_cast<uint32_t>(size * (part + 1) / shares), shares == 1};
-        float* rows = grad_table + level.offset * C;
-        for (int64_t i = share.begin * int64_t(C); i < share.end * int64_t(C); ++i) rows[i] = 0.f;
+    const int64_t width = int64_t(grid.levels) * C;
+    sum_rows(grid, C, grad_table, threads, [&](int l, const GridLevel& level, const RowShare& share, float* rows) {
         const bool dense = level.mask == ~0u;
         visit_packets<D>(positions, level, 0, packets_of(n), [&](int64_t p, const GridPacket<D>& packet) {
             add_packet<D>(packet, dense, packet_size(p, n), grad_out + p * kPacket * width + l * C, width, share, rows,

@@ -1,5 +1,6 @@
 // What the grid kernels share: positions cut into packets, and the choice of a kernel by the grid's shape.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "grid_block.h"
@@ -58,6 +59,32 @@ GENEFACE_INLINE void visit_packets(const float* positions, const GridLevel& leve
         if (p + 1 < end) locate_packet<D>(positions + (p + 1 - begin) * D * kPacket, level, packets[(p + 1) & 1]);
         visit(p, packets[p & 1]);
     }
+}
+
+// Rows begin to end - 1 of the level that a task owns.
+struct RowShare {
+    uint32_t begin, end;
+    bool all;
+    bool has(size_t row) const { return all || (row >= begin && row < end); }
+};
+
+// Fill gradient rows [P,features] with sums over samples: add(level number, GridLevel, share, rows of the level)
+// adds all samples, in order, to the rows of its share, which come zeroed. A task owns the rows of one level,
+// or a part of them where there are more threads than levels, so that there are no atomics, no cache line
+// with two writers, and sums that do not depend on the number of threads.
+template <class Add>
+void sum_rows(const geneface_grid& grid, int features, float* gradient, int threads, Add add) {
+    const int64_t shares = (threads + grid.levels - 1) / grid.levels;
+    parallel_for(grid.levels * shares, threads, [&](int64_t task) {
+        const int l = grid.levels - 1 - static_cast<int>(task / shares);  // the slowest, finest, first
+        const GridLevel level = make_level(grid, l);
+        const int64_t size = grid.offsets[l + 1] - level.offset, part = task % shares;
+        const RowShare share = {static_cast<uint32_t>(size * part / shares),
+                                static_cast<uint32_t>(size * (part + 1) / shares), shares == 1};
+        float* rows = gradient + level.offset * features;
+        std::fill(rows + share.begin * int64_t(features), rows + share.end * int64_t(features), 0.f);
+        add(l, level, share, rows);
+    });
 }
 
 // Values of dimensions and features, known to the compiler.

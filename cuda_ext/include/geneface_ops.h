@@ -64,6 +64,13 @@ GENEFACE_API int geneface_mlp_backward(const geneface_mlp* net, int64_t m, const
                                        const int64_t* index, const float* grad_out, float* const* grad_inputs,
                                        float* const* grad_weights, float* grad_offsets, intptr_t context);
 
+// x [N,D], table [P,C] -> out [N]; grad_out [N] -> grad_table [P,C], overwritten. scratch as above.
+GENEFACE_API int geneface_grid_total_variation(const geneface_grid* grid, int64_t n, const float* x,
+                                               const float* table, float* out, intptr_t context);
+GENEFACE_API int geneface_grid_total_variation_backward(const geneface_grid* grid, int64_t n, const float* x,
+                                                        const float* table, const float* grad_out, float* grad_table,
+                                                        int64_t* scratch, intptr_t context);
+
 // dirs [N,3] -> out [N,degree^2]
 GENEFACE_API int geneface_spherical_harmonics(int64_t n, int32_t degree, const float* dirs, float* out,
                                               intptr_t context);

@@ -11,6 +11,7 @@ from .ambient_field import AmbientField
 from .field import render_rays
 from .grid import grid_encode
 from .grid_spec import GridSpec
+from .grid_variation import grid_total_variation
 from .harmonics import spherical_harmonics
 from .mlp import mlp
 from .morton import morton_decode, morton_encode, morton_order
@@ -22,9 +23,9 @@ from .volume import composite, composite_alive, composite_weights
 
 __all__ = [
     "AmbientField", "GridSpec", "backend", "composite", "composite_alive", "composite_weights", "grid_encode",
-    "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode", "morton_order", "near_far_from_aabb",
-    "occupancy_record", "occupancy_update", "pack_bits", "rasterize", "reference", "render_rays", "reuse_memory",
-    "sample_points", "set_threads", "spherical_harmonics",
+    "grid_total_variation", "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode", "morton_order",
+    "near_far_from_aabb", "occupancy_record", "occupancy_update", "pack_bits", "rasterize", "reference",
+    "render_rays", "reuse_memory", "sample_points", "set_threads", "spherical_harmonics",
 ]
 
 

@@ -7,22 +7,27 @@ from torch import Tensor
 from torch.library import custom_op
 
 from . import reference
-from .checks import check
+from .checks import FLOATS, check
 from .grid_layout import Grid, grid_layout
 from .grid_spec import GridSpec
 from .native import I64, PTR, Kernel, dense, library_for, scratch
 
 _GRID = ctypes.POINTER(Grid)
 _GRID_ENCODE = Kernel("grid_encode", _GRID, I64, PTR, PTR, PTR)
+_GRID_ENCODE_BF16 = Kernel("grid_encode_bf16", _GRID, I64, PTR, PTR, PTR)
 _GRID_ENCODE_BACKWARD = Kernel("grid_encode_backward", _GRID, I64, PTR, PTR, PTR, PTR, PTR, PTR)
 
 
 def grid_encode(x: Tensor, table: Tensor, spec: GridSpec) -> Tensor:
     """See `reference.grid_encode`. Raises ValueError naming a wrong argument."""
     check("x", x, (None, spec.dims))
-    check("table", table, (spec.rows, spec.features), like=x)
+    small = isinstance(table, Tensor) and table.dtype == torch.bfloat16
+    check("table", table, (spec.rows, spec.features), (*FLOATS, torch.bfloat16), like=None if small else x)
+    if small and table.device != x.device:
+        raise ValueError(f"table: expected on {x.device}, got {table.device}")
     if library_for(x) is None:
         return reference.grid_encode(x, table, spec)
+    table = table.detach() if small else table
     return _encode(x, table, spec.offsets, spec.resolutions, spec.log2_table_size, spec.hashed)
 
 
@@ -33,7 +38,8 @@ def _encode(
     x, table = dense(x, table)
     layout = grid_layout(x.shape[1], table.shape[1], log2_table_size, hashed, offsets, resolutions)
     out = x.new_empty(len(x), len(resolutions) * table.shape[1])
-    _GRID_ENCODE(x.device, layout, len(x), x, table, out)
+    kernel = _GRID_ENCODE if table.dtype == torch.float32 else _GRID_ENCODE_BF16
+    kernel(x.device, layout, len(x), x, table, out)
     return out
 
 
@@ -71,6 +77,7 @@ def _grid_setup(ctx, inputs, output):
 
 def _grid_backward(ctx, grad):
     x, table = ctx.saved_tensors
+    table = table.float()  # a bfloat16 table has no gradient of its own, but positions may have one
     need_x, need_table = ctx.needs_input_grad[:2]
     grad_x, grad_table = _encode_backward(grad, x, table, *ctx.layout, need_x, need_table)
     return grad_x if need_x else None, grad_table if need_table else None, None, None, None, None

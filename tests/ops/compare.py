@@ -7,6 +7,7 @@ from torch import Tensor
 SIZES = (0, 1, 31, 32, 33, 1000)  # around the widths of vectors, warps and blocks
 VALUE = 1e-5  # relative tolerance of values
 GRADIENT = 1e-4  # relative tolerance of gradients
+HALF = 2e-2  # relative tolerance of values where numbers are bfloat16
 
 
 def assert_near(actual: Tensor, expected: Tensor, tolerance: float) -> None:

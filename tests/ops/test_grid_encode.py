@@ -4,7 +4,7 @@ import torch
 from geneface import ops
 from geneface.ops import GridSpec, native, reference
 
-from .compare import GRADIENT, SIZES, VALUE, assert_near
+from .compare import GRADIENT, HALF, SIZES, VALUE, assert_near
 
 SPECS = [
     GridSpec(dims=3, levels=16, features=2, base_resolution=16, max_resolution=2048, log2_table_size=12),
@@ -64,7 +64,7 @@ def test_same_bits_for_any_number_of_threads(backend):
     spec = SPECS[0]
     x, table = torch.rand(20000, 3), torch.randn(spec.rows, 2)
     results = []
-    for threads in (1, 2, 3, 2):
+    for threads in (1, 2, 3, 50):  # more threads than levels cut levels up
         native.set_threads(threads)
         try:
             a, b = backend.tensor(x, grad=True), backend.tensor(table, grad=True)
@@ -87,6 +87,49 @@ def test_non_contiguous_input(backend):
     assert table.grad.abs().sum() > 0
 
 
+def test_borders_of_cells_and_of_the_cube(backend):
+    """Corners of the unit cube, cell borders, just below one, and positions outside."""
+    spec = SPECS[0]
+    edges = torch.tensor([0.0, 1.0, 0.5, 1 / 16, 15 / 16, 1 - 1e-7, -1.0, 2.0])
+    x = torch.cartesian_prod(edges, edges, edges)
+    table = torch.randn(spec.rows, spec.features)
+    assert_near(ops.grid_encode(backend.tensor(x), backend.tensor(table), spec), reference.grid_encode(x, table, spec), VALUE)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.dims}d{s.features}f{'hash' if s.hashed else 'tile'}")
+@pytest.mark.parametrize("size", (*SIZES, 2100))
+def test_bfloat16_table(backend, spec, size):
+    x, table = torch.rand(size, spec.dims), torch.randn(spec.rows, spec.features)
+    small = backend.tensor(table.bfloat16())
+    rounded = reference.grid_encode(x, table.bfloat16().float(), spec)
+    actual = ops.grid_encode(backend.tensor(x), small, spec)
+    assert_near(actual, rounded, VALUE)  # only the table is rounded: the sum is not
+    assert_near(actual, reference.grid_encode(x, table, spec), HALF)
+
+
+def test_positions_have_a_gradient_through_a_bfloat16_table(backend):
+    spec = SPECS[2]
+    x, table = torch.rand(40, 2), torch.randn(spec.rows, 2).bfloat16()
+    expected = x.clone().requires_grad_()
+    reference.grid_encode(expected, table.float(), spec).square().sum().backward()
+    actual = backend.tensor(x, grad=True)
+    ops.grid_encode(actual, backend.tensor(table), spec).square().sum().backward()
+    assert_near(actual.grad, expected.grad, GRADIENT)
+
+
+@pytest.mark.parametrize("spec", SPECS[:3], ids=lambda s: f"{s.dims}d{'hash' if s.hashed else 'tile'}")
+def test_gradient_of_samples_in_a_row(backend, spec):
+    """Neighbours on a ray share cells, and at the finest levels rows of the table."""
+    steps = torch.linspace(0, 1, 300)[:, None] * torch.tensor([0.02, 0.1, 0.3])[: spec.dims] + 0.3
+    x = torch.cat([steps, steps.flip(0), steps[:40]])
+    table, weight = torch.randn(spec.rows, spec.features), torch.randn(len(x), spec.width)
+    expected = table.clone().requires_grad_()
+    (reference.grid_encode(x, expected, spec) * weight).sum().backward()
+    actual = backend.tensor(table, grad=True)
+    (ops.grid_encode(backend.tensor(x), actual, spec) * backend.tensor(weight)).sum().backward()
+    assert_near(actual.grad, expected.grad, GRADIENT)
+
+
 def test_only_the_needed_gradient(backend):
     spec = SPECS[2]
     x, table = backend.tensor(torch.rand(10, 2), grad=True), backend.tensor(torch.randn(spec.rows, 2))
@@ -102,6 +145,9 @@ def test_only_the_needed_gradient(backend):
         ("x", [[0.0, 0.0, 0.0]], torch.rand(SPECS[0].rows, 2)),
         ("table", torch.rand(4, 3), torch.rand(SPECS[0].rows + 1, 2)),
         ("table", torch.rand(4, 3), torch.rand(SPECS[0].rows, 2, dtype=torch.float64)),
+        ("table", torch.rand(4, 3), torch.rand(SPECS[0].rows, 2, dtype=torch.float16)),
+        ("table", torch.rand(4, 3), torch.rand(SPECS[0].rows, 1, dtype=torch.bfloat16)),
+        ("table", torch.rand(4, 3), torch.rand(SPECS[0].rows, 2, dtype=torch.bfloat16, device="meta")),
     ],
 )
 def test_wrong_arguments_are_named(name, x, table):

@@ -31,6 +31,8 @@ def cases():
     return {
         "grid_encode": (x.requires_grad_(), table.requires_grad_(), *layout),
         "grid_encode_backward": (torch.rand(7, spec.width), x.detach(), table.detach(), *layout, True, False),
+        "grid_total_variation": (x.detach(), table, *layout),
+        "grid_total_variation_backward": (torch.rand(7), x.detach(), table.detach(), *layout),
         "spherical_harmonics": (torch.randn(5, 3, requires_grad=True), 4),
         "spherical_harmonics_backward": (torch.rand(5, 9), torch.randn(5, 3), 3),
         "near_far_from_aabb": (rays_o, rays_d, AABB, 0.05),
