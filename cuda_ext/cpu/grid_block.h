@@ -126,8 +126,10 @@ GENEFACE_INLINE void encode_pairs(const uint16_t* table, const GridPacket<D>& pa
         const Float z = load(packet.fraction[D - 1] + i);
         Int sides[2][1 << (D - 1)];
         for (int k = 0; k < 1 << (D - 1); ++k)
-            for (int j = 0; j < 2; ++j)
-                sides[j][k] = load_sides<Dense>(table, packet.row[2 * k] + i + 2 * j, packet.row[2 * k + 1] + i + 2 * j);
+            for (int j = 0; j < 2; ++j) {
+                const uint32_t *row = packet.row[2 * k] + i + 2 * j, *next = packet.row[2 * k + 1] + i + 2 * j;
+                sides[j][k] = load_sides<Dense>(table, row, next);
+            }
         Float first[2], second[2];
         for (int j = 0; j < 2; ++j) {
             const Float yy = j ? interleave_high(y, y) : interleave_low(y, y);
