@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,30 +73,40 @@ def load(source: Source, kept: Path) -> Recording:
         Dropped: it cannot be read, has no picture or sound, or brought down the reader before.
     """
     cache = kept / f"{source.name}.npz"
-    identity = np.array([source.size, source.changed])
-    if cache.is_file():
-        with np.load(cache, allow_pickle=False) as stored:
-            if np.array_equal(stored["source"], identity):
-                if reason := str(stored["dropped"]):
-                    raise Dropped(reason)
-                detections = Detections(**{key[5:]: stored[key] for key in stored.files if key.startswith("face_")})
-                return _recording(source, detections, stored["size"], stored["audio"])
-    arrays: dict[str, np.ndarray] = {}
-    reason = ""
-    busy = _mark(kept / f"{source.name}.busy")
-    try:
-        arrays = _read(source)
-    except Dropped as error:
-        reason = str(error)
-    except UserError:
-        reason = "unreadable"
-    write_atomically(cache, lambda part: np.savez_compressed(part, source=identity, dropped=np.array(reason), **arrays))
-    busy.unlink(missing_ok=True)
-    if reason:
+    arrays = _stored(cache, source)
+    if arrays is None:
+        busy = _mark(kept / f"{source.name}.busy")
+        reason = ""
+        try:
+            arrays = _read(source)
+        except Dropped as error:
+            reason = str(error)
+        except UserError:
+            reason = "unreadable"
+        except (KeyboardInterrupt, SystemExit):  # the file is not to blame
+            busy.unlink(missing_ok=True)
+            raise
+        arrays = {"source": _identity(source), "dropped": np.array(reason)} | (arrays or {})
+        write_atomically(cache, lambda part: np.savez_compressed(part, **arrays))
+        busy.unlink(missing_ok=True)
+    if reason := str(arrays["dropped"]):
         raise Dropped(reason)
-    # As it will be read back, so that a resumed run sees the same.
     detections = Detections(**{key[5:]: value for key, value in arrays.items() if key.startswith("face_")})
     return _recording(source, detections, arrays["size"], arrays["audio"])
+
+
+def _identity(source: Source) -> np.ndarray:
+    return np.array([source.size, source.changed])
+
+
+def _stored(cache: Path, source: Source) -> dict[str, np.ndarray] | None:
+    """What an earlier run left of this very file; None where there is nothing or it is damaged."""
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+            return arrays if np.array_equal(arrays["source"], _identity(source)) else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def _mark(path: Path) -> Path:

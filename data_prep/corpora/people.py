@@ -23,9 +23,9 @@ Size = tuple[int, int]
 PERSON_CLIPS = 40  # of one speaker, on which identity and focal length are found
 
 
-def chosen(items: Sequence[T]) -> list[T]:
-    """Those of one speaker's clips that stand for all: spread evenly over them."""
-    places = np.unique(np.linspace(0, len(items) - 1, PERSON_CLIPS).round().astype(int))
+def chosen(items: Sequence[T], most: int = PERSON_CLIPS) -> list[T]:
+    """Those of one speaker's clips that stand for all: at most so many, spread evenly over them."""
+    places = np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))
     return [items[i] for i in places]
 
 

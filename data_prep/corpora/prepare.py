@@ -23,10 +23,11 @@ from geneface.progress import say, track
 from geneface.types import write_atomically
 
 from .layouts import Source, find_sources
-from .people import chosen, find_person, person_file
+from .people import PERSON_CLIPS, chosen, find_person, person_file
 from .shard import ShardTask, is_done, make_shard
 from .workers import run_tasks
 
+_FEWEST = 4  # files that a speaker's identity is found on
 _SHARD_NAME = re.compile(r"[0-9a-f]{32}\.safetensors")
 
 
@@ -77,9 +78,15 @@ def plan(sources: Sequence[Source], config: CorpusConfig) -> list[ShardTask]:
         shards[-1].append(source)
         size += source.size
     seen = Counter(speaker for shard in shards for speaker in {source.speaker for source in shard})
-    people = {files[0].speaker: tuple(chosen(files)) for files in speakers if seen[files[0].speaker] > 1}
+    people = {files[0].speaker: _representatives(files, config) for files in speakers if seen[files[0].speaker] > 1}
     return [ShardTask(tuple(shard), {s.speaker: people[s.speaker] for s in shard if s.speaker in people})
             for shard in shards]
+
+
+def _representatives(files: tuple[Source, ...], config: CorpusConfig) -> tuple[Source, ...]:
+    """Files on which a speaker's identity is found: fewer where they are long, a few at least."""
+    share = 1e6 * config.shard_mb / max(1, sum(file.size for file in files))
+    return tuple(chosen(files, max(_FEWEST, min(PERSON_CLIPS, int(share * len(files))))))
 
 
 def split(names: Iterable[str], every: int) -> np.ndarray:

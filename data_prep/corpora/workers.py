@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -46,6 +49,25 @@ def run_tasks(function: Callable[..., Any], tasks: Sequence[tuple], workers: int
         yield from _over_processes(function, tasks, min(workers, len(tasks)))
 
 
+def _start() -> None:
+    """Make this process a worker: Ctrl-C is for its parent, which then ends it in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    one_thread()
+
+
+def _leave(*_: object) -> None:
+    sys.exit(1)
+
+
+def _call(function: Callable[..., Any], task: tuple) -> Any:
+    """A task in a process of the pool, which would take an exit for the task's result and go on with the next."""
+    try:
+        return function(*task)
+    except SystemExit:
+        os._exit(1)
+
+
 def one_thread() -> None:
     """Keep this process to one core: the others are for the other workers (BLAS threads that wait for one another
     spin, and two processes with two each take many times as long as with one)."""
@@ -53,6 +75,7 @@ def one_thread() -> None:
     import torch
     from threadpoolctl import threadpool_limits
 
+    warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)  # MediaPipe's
     threadpool_limits(1)
     torch.set_num_threads(1)
 
@@ -61,9 +84,9 @@ def _over_processes(function: Callable[..., Any], tasks: Sequence[tuple], worker
     left = list(range(len(tasks)))
     deaths = 0
     while left:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=one_thread)
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
         try:
-            futures: dict[Future, int] = {pool.submit(function, *tasks[i]): i for i in left}
+            futures: dict[Future, int] = {pool.submit(_call, function, tasks[i]): i for i in left}
             while futures:
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     index = futures.pop(future)

@@ -188,6 +188,8 @@ def test_plan_covers_every_file_once():
     shared = [task.people for task in tasks]
     assert all(set(people_) == {"a"} for people_ in shared[:3]) and len(shared[0]["a"]) == 40
     assert shared[0] == shared[1] and all("c" not in people_ for people_ in shared)
+    long = prepare.plan([source(f"{i:02d}", size=10**8) for i in range(20)], CONFIG)
+    assert len(long) == 20 and [s.name for s in long[0].people["s"]] == ["00", "06", "13", "19"]
     assert len(prepare.plan([source("x", size=10**9), source("y", size=10**9)], CONFIG)) == 2
 
 
@@ -219,6 +221,37 @@ def test_a_file_that_kills_its_reader_is_given_up(tmp_path, monkeypatch):
     with pytest.raises(Dropped, match="brought down the program 3 times"):
         clips.load(bad, tmp_path / "clips")
     assert not list((tmp_path / "clips").glob("*.npz"))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_stopping_on_purpose_is_not_held_against_a_file(stop, tmp_path, monkeypatch):
+    def read(_):
+        raise stop
+
+    monkeypatch.setattr(clips, "_read", read)
+    with pytest.raises(stop):
+        clips.load(source("x"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_kept_is_used_for_the_same_file_only(tmp_path, monkeypatch):
+    reads = []
+
+    def read(one):
+        reads.append(one.name)
+        frames = {f"face_{key}": value for key, value in vars(detections(30)).items()}
+        return frames | {"audio": np.full(30 * 640, 3277, np.int16), "size": np.array([224, 240])}
+
+    monkeypatch.setattr(clips, "_read", read)
+    file = source("a/x")
+    first, again = clips.load(file, tmp_path), clips.load(file, tmp_path)
+    assert len(reads) == 1 and (first.audio == again.audio).all() and again.size == (224, 240)
+    clips.load(replace(file, changed=8), tmp_path)
+    assert len(reads) == 2
+    kept = tmp_path / "a" / "x.npz"
+    kept.write_bytes(kept.read_bytes()[:1000])
+    clips.load(replace(file, changed=8), tmp_path)
+    assert len(reads) == 3 and not list(tmp_path.rglob("*.busy"))
 
 
 def assets_or_skip() -> None:
