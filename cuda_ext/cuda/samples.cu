@@ -1,4 +1,4 @@
-// Spherical harmonics, compositing and bit packing on CUDA: one thread per sample, ray or byte.
+// Spherical harmonics and compositing on CUDA: one thread per sample or ray.
 #include "../include/geneface_ops.h"
 #include "../include/spherical_harmonics.h"
 #include "../include/volume.h"
@@ -44,15 +44,6 @@ __global__ void compose_backward(int64_t n, int channels, const float* sigma, co
                                      grad_rgb);
 }
 
-__global__ void pack(int64_t k, const float* __restrict__ density, float threshold, uint8_t* __restrict__ bits) {
-    const int64_t i = thread_index();
-    if (8 * i >= k) return;
-    unsigned byte = 0;
-    for (int bit = 0; bit < 8 && 8 * i + bit < k; ++bit)
-        byte |= static_cast<unsigned>(density[8 * i + bit] > threshold) << bit;
-    bits[i] = static_cast<uint8_t>(byte);
-}
-
 }  // namespace
 
 int geneface_spherical_harmonics(int64_t n, int32_t degree, const float* dirs, float* out, intptr_t context) {
@@ -76,10 +67,6 @@ int geneface_composite_backward(int64_t n, int32_t channels, const float* sigma,
                                 intptr_t context) {
     return launch(compose_backward, n, context, n, channels, sigma, rgb, t, dt, offsets, early_stop, grad_image,
                   grad_alpha, grad_depth, grad_sigma, grad_rgb);
-}
-
-int geneface_pack_bits(int64_t k, const float* density, float threshold, uint8_t* bits, intptr_t context) {
-    return launch(pack, (k + 7) / 8, context, k, density, threshold, bits);
 }
 
 int geneface_abi_version() { return GENEFACE_ABI_VERSION; }
