@@ -10,20 +10,15 @@ import numpy as np
 from geneface.face.detector import FaceDetector
 from geneface.face.landmarks import FACE_OVAL
 
+from .occlusion import changed_share, front_view, odd_share, skin_colours
 from .steadiness import CameraWatch
 
 _SIDE = 640  # longer side of the picture that faces are looked for in [px]
 _SURROUNDINGS = 64  # side of the thumbnail that light and colour of the surroundings are compared in [px]
 _WATCH = 320  # width of the picture that camera motion is watched in [px]
 _HANDS_EVERY = 2  # looks
+_HANDS_WIDE = 2.2  # side of the picture that hands are looked for in, in face heights: they are found whole or not at all
 _TAKEN_OFF = 12  # grey levels: darker is black, as far from white is white
-
-# Points of bare skin that stay in sight while the head turns moderately: forehead, cheeks, nose, chin, about the mouth.
-SKIN = np.array([
-    9, 151, 108, 337, 69, 299, 50, 280, 205, 425, 117, 346, 187, 411, 36, 266, 4, 195, 164, 18, 200, 175, 199, 32, 262,
-    210, 430, 57, 287,
-])
-_ODD = 28.0  # how far a point's colour lies from what it usually is [levels of 8-bit Lab]
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,7 @@ class Look:
         turned: how much farther one side of the face reaches from the nose than the other, over its width.
         hand: share of the face that a hand covers.
         odd: share of the skin points whose colour is not the usual one: something is in front of them.
+        changed: share of the face's features that do not show what they usually show.
         light_step: change of the surroundings' brightness since the look before [grey levels].
         colour_step: change of their hue, whatever the brightness [levels of 8-bit Lab].
         combed: how much neighbouring rows differ beyond rows two apart [grey levels]: fields of two moments.
@@ -55,6 +51,7 @@ class Look:
     turned: float = 0.0
     hand: float = 0.0
     odd: float = 0.0
+    changed: float = 0.0
     light_step: float = 0.0
     colour_step: float = 0.0
     combed: float = 0.0
@@ -71,7 +68,7 @@ class Looker:
         self._hands = Hands(static_image_mode=True, max_num_hands=2, model_complexity=0)
         self._watch = CameraWatch()
         self._last: np.ndarray | None = None
-        self._skin: list[np.ndarray | None] = []
+        self._usual: list[tuple[np.ndarray, np.ndarray] | None] = []
         self._looks: list[Look] = []
 
     def add(self, frame: np.ndarray, index: int) -> None:
@@ -91,22 +88,23 @@ class Looker:
         light, colour = self._steps(frame)
         self._looks.append(replace(look, light_step=light, colour_step=colour,
                                    camera=None if place is None else (place[0] / scale, place[1] / scale)))
-        self._skin.append(None if landmarks is None else skin_colours(frame, landmarks))
+        self._usual.append(None if landmarks is None else (skin_colours(frame, landmarks), front_view(frame, landmarks)))
 
     def looks(self, cuts: Sequence[int]) -> tuple[Look, ...]:
         """All looks so far.
 
         Args:
-            cuts: first frames of new shots: skin is compared within a shot only.
+            cuts: first frames of new shots: faces are compared within a shot only.
         """
         frames = [look.frame for look in self._looks]
-        odd = np.zeros(len(frames))
+        odd, changed = np.zeros(len(frames)), np.zeros(len(frames))
         edges = np.searchsorted(frames, [0, *cuts, np.inf])
         for first, last in zip(edges[:-1], edges[1:]):
-            seen = [i for i in range(first, last) if self._skin[i] is not None]
+            seen = [i for i in range(first, last) if self._usual[i] is not None]
             if seen:
-                odd[seen] = odd_share(np.stack([self._skin[i] for i in seen]))
-        return tuple(replace(look, odd=float(share)) for look, share in zip(self._looks, odd))
+                odd[seen] = odd_share(np.stack([self._usual[i][0] for i in seen]))
+                changed[seen] = changed_share(np.stack([self._usual[i][1] for i in seen]))
+        return tuple(replace(look, odd=float(a), changed=float(b)) for look, a, b in zip(self._looks, odd, changed))
 
     def _steps(self, frame: np.ndarray) -> tuple[float, float]:
         """Change of light and colour of what surrounds the speaker: the median over the rim of the picture, so that
@@ -123,7 +121,7 @@ class Looker:
     def _hand_share(self, frame: np.ndarray, landmarks: np.ndarray) -> float:
         """Share of the face oval that lies under hands."""
         left, top, right, bottom = oval_box(landmarks)
-        side = 1.6 * max(right - left, bottom - top)
+        side = _HANDS_WIDE * max(right - left, bottom - top)
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
         low, high = np.maximum([x, y], 0).astype(int), np.array([x + side, y + side]).astype(int)
         piece = frame[low[1]:high[1], low[0]:high[0]]
@@ -234,30 +232,3 @@ def combing(frame: np.ndarray) -> float:
     near = np.abs(rows[1:-1] - rows[2:])
     excess = cv2.blur((near - np.abs(rows[:-2] - rows[2:])).astype(np.float32), (16, 16))
     return float(max(0.0, excess.max()))
-
-
-def skin_colours(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """[P,3] float32 8-bit Lab, each the mean around one of the `SKIN` landmarks."""
-    left, top, right, bottom = oval_box(landmarks)
-    scale = 96 / max(right - left, bottom - top, 1.0)
-    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
-    if scale < 1:  # the warp does not filter
-        wide = cv2.blur(frame[max(0, int(top)):int(bottom) + 1, max(0, int(left)):int(right) + 1], (int(1 / scale) + 1,) * 2)
-        matrix[:, 2] += scale * np.array([max(0, int(left)), max(0, int(top))])
-        frame = wide
-    face = cv2.warpAffine(frame, matrix, (97, 97), borderMode=cv2.BORDER_REPLICATE)
-    lab = cv2.blur(cv2.cvtColor(face, cv2.COLOR_RGB2LAB), (7, 7)).astype(np.float32)
-    at = np.rint((landmarks[SKIN] - [left, top]) * scale).astype(int).clip(0, 96)
-    return lab[at[:, 1], at[:, 0]]
-
-
-def odd_share(colours: np.ndarray) -> np.ndarray:
-    """[T] share of the skin points whose colour is far from what the same point usually has.
-
-    Args:
-        colours: [T,P,3], see `skin_colours`.
-    """
-    change = colours - np.median(colours, axis=0)
-    change -= np.median(change, axis=1, keepdims=True)  # light that changes for the whole face
-    change[..., 0] *= 0.5  # shading comes and goes as the head turns
-    return (np.linalg.norm(change, axis=-1) > _ODD).mean(1)

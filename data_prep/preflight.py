@@ -24,6 +24,7 @@ _SECOND = 0.4  # height of a second face, relative to the first, that makes the 
 _TURNED = 0.55  # asymmetry of the face at a head turn of about 35 degrees
 _HAND = 0.04  # share of the face under a hand that counts
 _ODD = 0.14  # share of the skin points with an unusual colour that counts
+_CHANGED = 0.2  # share of the features that counts; turning the head by 30 degrees changes 0.18
 _COMBED = 12.0  # grey levels; whole pictures stay below 1
 _ROUNDED = 0.5  # less than this missing from the declared length is nothing: sound ends later than the picture [s]
 _FOLLOW = 0.03  # movement of the camera, over the crop's side, from which the crop follows the speaker
@@ -98,6 +99,11 @@ def is_combed(info: MediaInfo, scan: Scan) -> bool:
     return not info.interlaced and bool(np.mean([look.combed > _COMBED for look in scan.looks] or [0]) > 0.1)
 
 
+def is_covered(look: Look) -> bool:
+    """Whether a hand or an object is before the face."""
+    return look.hand > _HAND or look.odd > _ODD or look.changed > _CHANGED
+
+
 def camera_travel(looks: list[Look]) -> float | None:
     """How far the surroundings move about their middle place, 98th percentile [source px]; None where unknown."""
     places = np.array([look.camera for look in looks if look.camera is not None])
@@ -135,7 +141,7 @@ def picture_verdicts(scan: Scan, take: Take, crop: Crop, config: PrepareConfig) 
     looks = scan.within(take.start, take.stop)
     seen = [look for look in looks if look.face is not None]
     heights = [look.face[3] - look.face[1] for look in seen]
-    covered = [look for look in seen if look.hand > _HAND or look.odd > _ODD]
+    covered = [look for look in seen if is_covered(look)]
     where = ", ".join(f"{look.frame / config.fps:.1f} s" for look in covered[:3])
     travel = camera_travel(looks)
     steps = looks[1:]  # the first look of a take follows a cut
