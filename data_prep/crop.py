@@ -46,7 +46,10 @@ def follow_crop(width: int, height: int, faces: np.ndarray, looked: np.ndarray, 
         return choose_crop(width, height, faces)
     middles = (faces[:, :2] + faces[:, 2:]) / 2
     path = np.stack([np.interp(np.arange(frames), looked, middles[:, axis]) for axis in (0, 1)], 1)
-    path = gaussian_filter1d(path, _SLOW * fps, axis=0, mode="nearest")
+    # Mirrored through its ends, so that a steady pan stays one there.
+    margin = min(round(4 * _SLOW * fps), frames - 1)
+    padded = np.pad(path, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
+    path = gaussian_filter1d(padded, _SLOW * fps, axis=0)[margin:margin + frames]
     around = faces - np.tile(path[looked], 2)
     side, offset = _frame_around(around, min(width, height))
     corners = np.clip(path + offset, 0, [width - side, height - side]).round(2)

@@ -1,10 +1,14 @@
-"""The square around the speaker."""
+"""The square around the speaker, fixed or following."""
 from __future__ import annotations
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 
-from data_prep.crop import Crop, choose_crop
+from data_prep.crop import choose_crop, follow_crop
+from geneface.media import Crop
 
 
 def faces(left, top, right, bottom, count=20, sway=0):
@@ -54,3 +58,79 @@ def test_scaling_keeps_aspect_and_mean():
 def test_no_face_is_a_misuse():
     with pytest.raises(ValueError, match="faces"):
         choose_crop(100, 100, np.zeros((0, 4)))
+
+
+def walk(frames: int = 200, shake: float = 6.0):
+    """Looks every 5 frames at a head that crosses a wide picture, nodding."""
+    looked = np.arange(0, frames, 5)
+    x = 200 + 1200 * looked / frames + shake * np.sin(looked / 2.0)
+    return looked, np.stack([x, 300 + 0 * x, x + 120, 460 + 0 * x], 1)
+
+
+def test_following_crop_keeps_the_head_in_place_and_its_own_movement():
+    looked, boxes = walk()
+    crop = follow_crop(1920, 1080, boxes, looked, 200, 25.0)
+    fixed = choose_crop(1920, 1080, boxes)
+    assert len(crop.path) == 200 and crop.side < 0.6 * fixed.side
+    corners = np.array(crop.path)
+    assert (corners >= 0).all() and (corners + crop.side <= [1920, 1080]).all()
+    within = boxes[:, 0] - corners[looked, 0]
+    assert np.ptp(within) < 60  # against 1200 px in the picture
+    assert np.abs(np.diff(corners, n=2, axis=0)).max() < 0.2  # smooth: no trembling of the crop
+    assert corners[0] == pytest.approx(crop.corner(0)) and crop.corner(199) == crop.path[199]
+
+
+def test_following_crop_of_a_square_picture_is_the_picture():
+    looked, boxes = walk()
+    assert follow_crop(512, 512, boxes / 4, looked, 200, 25.0) == Crop(0, 0, 512, 512, 512)
+    with pytest.raises(ValueError, match="faces"):
+        follow_crop(640, 480, boxes, looked[:3], 200, 25.0)
+
+
+def test_moving_crop_cuts_out_what_its_path_says():
+    rows, columns = np.mgrid[0:90, 0:160]
+    frame = np.stack([columns, rows, 0 * rows], -1).astype(np.uint8)
+    crop = Crop(10, 5, 41, 160, 90, ((10.0, 5.0), (20.5, 8.25)))
+    assert np.array_equal(crop.piece(frame, 0), frame[5:46, 10:51])
+    piece = crop.piece(frame, 1).astype(int)
+    assert np.abs(piece[..., 0] - (20.5 + np.arange(41))[None]).max() <= 0.51
+    assert np.abs(piece[..., 1] - (8.25 + np.arange(41))[:, None]).max() <= 0.51
+    assert crop.apply(frame, 16, 1).shape == (16, 16, 3)
+    with pytest.raises(ValueError, match="frame"):
+        crop.piece(frame[:50])
+
+
+def test_crop_survives_the_manifest():
+    for crop in (Crop(1, 2, 30, 60, 50), Crop(1, 2, 30, 60, 50, ((1.25, 2.0), (1.5, 2.25)))):
+        assert Crop.from_json(json.loads(json.dumps(crop.to_json()))) == crop
+
+
+def test_crop_follows_where_the_camera_moves(footage, tmp_path):
+    """A person who stands still before a textured wall, filmed by a camera that pans: the scan sees the wall move,
+    the prepared frames show the face in one place, and each frame's place in the video is known."""
+    from data_prep.examine import examine, open_source
+    from data_prep.ingest import write_frames
+    from data_prep.streams import Sequence, read_picture
+    from geneface import media
+    from geneface.config import PrepareConfig
+
+    coarse = np.random.default_rng(0).uniform(60, 200, (30, 60, 3)).astype(np.uint8)
+    wall = cv2.resize(coarse, (900, 360), interpolation=cv2.INTER_CUBIC)
+    rows, columns = np.mgrid[0:256, 0:256]
+    person = (np.square((rows - 150) / 150) + np.square((columns - 128) / 90) < 1)[..., None]
+    video = tmp_path / "a.mp4"
+    with media.VideoWriter(video, 640, 360, 25, preset="ultrafast") as writer:
+        for index, face in enumerate(media.read_frames(footage / "identities" / "speaker_d_5s.mp4", 25, 0, 75)):
+            face = cv2.resize(face, (256, 256), interpolation=cv2.INTER_AREA)
+            world = wall.copy()
+            world[104:, 330:586] = np.where(person, face, world[104:, 330:586])
+            writer.write(world[:, 3 * index:3 * index + 640])
+    config = PrepareConfig(size=128, fps=25.0)
+    found = examine(open_source(video, config), config)
+    assert found.crop.path and {v.check: v.verdict for v in found.verdicts}["camera"] == "warn"
+    moved = np.array(found.crop.path)
+    assert moved[10, 0] - moved[60, 0] == pytest.approx(150, abs=12)
+    frames = Sequence(tmp_path / "frames", ".jpg")
+    write_frames(video, frames, found.take, found.crop, 128, 25.0, 95)
+    first, later = (read_picture(frames.path(index)).astype(int) for index in (15, 55))
+    assert np.abs(first - later)[40:100, 50:78].mean() < 25
