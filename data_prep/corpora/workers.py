@@ -157,7 +157,7 @@ def _connect(ray: Any, workers: int, cluster: str) -> None:
             ray.init(address=cluster, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"{cluster}: no Ray cluster can be reached there ({str(error).splitlines()[0]}); start one "
-                        "with ray start --head") from error
+                        "with ray start --head; where it asks for a token, set RAY_AUTH_MODE=token here as well") from error
 
 
 def _alone(function: Callable[..., Any], task: tuple) -> Any:
