@@ -83,7 +83,7 @@ def test_many_chunks_of_samples(backend):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_same_for_any_number_of_threads(backend, bf16):
-    if backend.name == "reference":
+    if backend.name in ("reference", "cuda on the cpu"):  # both are PyTorch here
         pytest.skip("PyTorch adds up gradients of indexed rows in any order")
     arguments, grad_out = _arguments(7000, (31,), (64, 3), 900), torch.randn(7000, 3)
     results = []
