@@ -1,5 +1,6 @@
 # make demo    everything once on a synthetic person: video and report in demo/
 # make test    all tests
+# make cuda    the CUDA kernels, compiled for every GPU generation; needs nvcc (on PATH or in CUDA_HOME), no GPU
 # make install only the virtual environment and the package in it
 #
 # PYTHON=python3.12      which Python makes .venv (3.10 to 3.12)
@@ -19,9 +20,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 STAMPS := $(VENV)/stamps
+CUDA_PYTHON = $(if $(wildcard $(PY)),$(PY),$(PYTHON))
 KERNELS := $(wildcard cuda_ext/*/*.h cuda_ext/*/*.cpp cuda_ext/*/*.cu)
 
-.PHONY: demo test install clean
+.PHONY: demo test cuda install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -29,6 +31,10 @@ demo: install
 
 test: install
 	$(PY) -m pytest
+
+# Any Python with setuptools builds them: nothing of PyTorch is needed.
+cuda:
+	GENEFACE_CUDA=only $(CUDA_PYTHON) setup.py --quiet build_ext --inplace --force
 
 install: $(STAMPS)/package
 

@@ -3,8 +3,8 @@
 `cuda_ext` becomes plain C-ABI shared libraries in `geneface/ops/_native`, loaded with ctypes: no PyTorch
 at build time, one build for every PyTorch and Python. The CPU library is built once per instruction set
 and the right one is picked at run time. The CUDA library is built where nvcc is found; GENEFACE_CUDA=0
-leaves it out, GENEFACE_CUDA=1 makes its absence an error. GENEFACE_CUDA_ARCHS ("80;90") narrows down the
-GPU generations.
+leaves it out, GENEFACE_CUDA=1 makes its absence an error, GENEFACE_CUDA=only builds nothing else. GENEFACE_CUDA_ARCHS ("80;90") narrows
+down the GPU generations.
 
 A failed build does not fail the installation: the ops then run on their PyTorch reference, with a warning.
 """
@@ -36,6 +36,7 @@ VARIANTS = {
 }
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = tuple(f"cuda_ext/cuda/{name}.cu" for name in ("field", "march", "occupancy", "rasterize"))
+FORCED = os.environ.get("GENEFACE_CUDA") in ("1", "only")  # a failure is then an error
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 # The YAML files lie beside the package in the source tree and inside it once installed.
 CONFIGS = ["geneface.configs"] if Path("configs").is_dir() else []
@@ -60,12 +61,14 @@ def find_nvcc() -> str | None:
 
 
 def libraries() -> list[Extension]:
+    wanted = os.environ.get("GENEFACE_CUDA", "")
+    if wanted not in ("", "0", "1", "only"):
+        raise SystemExit(f"GENEFACE_CUDA must be 0, 1 or only, got {wanted!r}")
+    if wanted == "only":
+        return [library("cuda", CUDA_SOURCES)]
     found = [library("cpu_portable", [*SOURCES, *ONCE])]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
         found += [library(f"cpu_{variant}", SOURCES) for variant in VARIANTS]
-    wanted = os.environ.get("GENEFACE_CUDA", "")
-    if wanted not in ("", "0", "1"):
-        raise SystemExit(f"GENEFACE_CUDA must be 0 or 1, got {wanted!r}")
     if wanted == "1" or (wanted == "" and find_nvcc()):
         found.append(library("cuda", CUDA_SOURCES))
     return found
@@ -88,7 +91,7 @@ class BuildLibraries(build_ext):
         try:
             super().run()
         except Exception as error:  # no usable compiler at all
-            if os.environ.get("GENEFACE_CUDA") == "1":
+            if FORCED:
                 raise
             self.failed["all"] = str(error)
         if self.failed:
@@ -111,7 +114,7 @@ class BuildLibraries(build_ext):
             else:
                 self.build_cpu(ext, target, VARIANTS.get(name.split("_")[1], []))
         except Exception as error:  # whatever a compiler may raise: the installation goes on
-            if name == "cuda" and os.environ.get("GENEFACE_CUDA") == "1":
+            if name == "cuda" and FORCED:
                 raise
             target.unlink(missing_ok=True)  # never leave a library older than its source
             self.failed[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -144,7 +147,7 @@ class BuildLibraries(build_ext):
     def build_cuda(self, ext: Extension, target: Path) -> None:
         nvcc = find_nvcc()
         if nvcc is None:
-            raise RuntimeError("GENEFACE_CUDA=1, but nvcc is neither on PATH nor in CUDA_HOME")
+            raise RuntimeError("GENEFACE_CUDA asks for it, but nvcc is neither on PATH nor in CUDA_HOME")
         listed = subprocess.run([nvcc, "--list-gpu-code"], check=True, capture_output=True, text=True).stdout.split()
         wanted = os.environ.get("GENEFACE_CUDA_ARCHS", "").split(";")
         archs = [a for a in ([w for w in wanted if w] or CUDA_ARCHS) if f"sm_{a}" in listed]
