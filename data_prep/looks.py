@@ -17,7 +17,7 @@ _SIDE = 640  # longer side of the picture that faces are looked for in [px]
 _SURROUNDINGS = 64  # side of the thumbnail that light and colour of the surroundings are compared in [px]
 _WATCH = 320  # width of the picture that camera motion is watched in [px]
 _HANDS_EVERY = 2  # looks
-_HANDS_WIDE = 2.2  # side of the picture that hands are looked for in, in face heights: they are found whole or not at all
+_HANDS_WIDE = 2.2  # side of the picture that hands are looked for in, in face heights: they are found whole
 _TAKEN_OFF = 12  # grey levels: darker is black, as far from white is white
 
 
@@ -88,7 +88,8 @@ class Looker:
         light, colour = self._steps(frame)
         self._looks.append(replace(look, light_step=light, colour_step=colour,
                                    camera=None if place is None else (place[0] / scale, place[1] / scale)))
-        self._usual.append(None if landmarks is None else (skin_colours(frame, landmarks), front_view(frame, landmarks)))
+        seen = None if landmarks is None else (skin_colours(frame, landmarks), front_view(frame, landmarks))
+        self._usual.append(seen)
 
     def looks(self, cuts: Sequence[int]) -> tuple[Look, ...]:
         """All looks so far.
@@ -212,7 +213,7 @@ def quality(frame: np.ndarray, box: np.ndarray) -> dict[str, float]:
 
 
 def turned(landmarks: np.ndarray) -> float:
-    """0 for a face seen from the front, towards 1 for a profile: how unequal the cheeks' distances from the nose are."""
+    """0 for a face seen from the front, towards 1 for a profile: how unequally far the cheeks are from the nose."""
     axis = landmarks[454] - landmarks[234]
     width = float(np.linalg.norm(axis))
     middle = float((landmarks[1] - landmarks[234]) @ axis) / max(width, 1e-6) ** 2

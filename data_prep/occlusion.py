@@ -20,8 +20,8 @@ _SIDE = 64  # of the face brought to the front [px]
 # Where eye corners, nose, mouth corners, chin, temples and forehead lie in the box of a face's oval; of thirteen faces.
 _ANCHORS = np.array([33, 133, 362, 263, 1, 4, 6, 61, 291, 152, 234, 454, 10])
 _PLACES = np.array([
-    (0.188, 0.307), (0.38, 0.318), (0.62, 0.318), (0.812, 0.307), (0.5, 0.537), (0.5, 0.5), (0.5, 0.339), (0.329, 0.731),
-    (0.671, 0.731), (0.5, 1.0), (0.006, 0.429), (0.994, 0.429), (0.5, 0.003),
+    (0.188, 0.307), (0.38, 0.318), (0.62, 0.318), (0.812, 0.307), (0.5, 0.537), (0.5, 0.5), (0.5, 0.339),
+    (0.329, 0.731), (0.671, 0.731), (0.5, 1.0), (0.006, 0.429), (0.994, 0.429), (0.5, 0.003),
 ])
 _WINDOW, _STRIDE = 16, 8  # of the pieces whose shapes are compared [px]
 _CONTRAST = 6.0  # spread of a piece that shows something [grey levels]

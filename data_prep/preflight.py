@@ -55,8 +55,8 @@ def check_timing(info: MediaInfo, timing: Timing, config: PrepareConfig) -> None
     rate = timing.frames / timing.seconds
     check = CHECKS["frame rate"]
     if check.unusable(rate):
-        raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {check.refused:g} are needed to see the "
-                        "mouth move; film at 25 or more")
+        raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {check.refused:g} are needed to see "
+                        "the mouth move; film at 25 or more")
 
 
 def check_length(info: MediaInfo, seconds: float, config: PrepareConfig, what: str = "the video") -> None:

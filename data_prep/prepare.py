@@ -81,7 +81,12 @@ def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareC
     _check_options(config)
     source = open_source(video, config)
     with _leaves_nothing(out):
-        return _Preparation(source, out, config, consent).run()
+        run = _Preparation(source, out, config, consent)
+        results = run.work()
+    # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
+    stop_if_strict(video, run.verdicts, config)
+    with media.writing(out):
+        return run.finish(*results)
 
 
 def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
@@ -113,7 +118,8 @@ class _Preparation:
         self.masks = Sequence(out / "masks", ".png")
         self.verdicts: list[Verdict] = []
 
-    def run(self) -> PreparedPerson:
+    def work(self) -> tuple[str, Examination, dict[str, Data]]:
+        """All stages, and the verdicts; returns the video's hash, what was seen, and what the stages returned."""
         config, manifest = self.config, self.manifest
         digest = file_hash(self.video)
         seen = examine(self.source, config, lambda: Scan.from_json(
@@ -145,9 +151,7 @@ class _Preparation:
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
                   "sync": sync, "speech": speech}
         self.verdicts += self._late_verdicts(stages)
-        stop_if_strict(self.video, self.verdicts, config)
-        self._finish(digest, seen, stages)
-        return PreparedPerson.open(self.out)
+        return digest, seen, stages
 
     # Stages ---------------------------------------------------------------------------------------------
 
@@ -169,7 +173,8 @@ class _Preparation:
         offset, shift = correction(opening, audio, self.config.sample_rate, self.config.fps)
         shift = shift if self.config.correct_sync else 0.0
         if shift:
-            say(f"{self.video.name}: the sound is {abs(shift):.1f} frames too {'late' if shift > 0 else 'early'}; moved")
+            which = "late" if shift > 0 else "early"
+            say(f"{self.video.name}: the sound is {abs(shift):.1f} frames too {which}; moved")
         return {"offset": offset, "shift": shift}
 
     def _landmarks(self, count: int) -> Data:
@@ -229,7 +234,8 @@ class _Preparation:
 
     # ----------------------------------------------------------------------------------------------------
 
-    def _finish(self, digest: str, seen: Examination, stages: dict[str, Data]) -> None:
+    def finish(self, digest: str, seen: Examination, stages: dict[str, Data]) -> PreparedPerson:
+        """Manifest and report of the work done."""
         config, content = self.config, self.manifest.content
         info, take, crop = self.source.info, seen.take, seen.crop
         camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
@@ -254,13 +260,15 @@ class _Preparation:
             "frames": count, "fps": config.fps, "seconds": count / config.fps, "size": config.size,
             "frames_per_s": count / max(self.manifest.seconds, 1e-9),
             "reprojection_px": stages["track"].get("reprojection_px"), "jitter_deg": stages["track"].get("jitter_deg"),
-            "audio_offset_frames": offset, "audio_moved_frames": stages["sync"]["shift"], "cuts": list(take.cuts), "jumps": list(take.jumps),
+            "audio_offset_frames": offset, "audio_moved_frames": stages["sync"]["shift"],
+            "cuts": list(take.cuts), "jumps": list(take.jumps),
             "verdicts": {verdict.check: verdict.verdict for verdict in self.verdicts},
             "report": str(self.out / "report.html"),
         }
         write_report(self.out, content, self.verdicts, stages, camera, face, audio)
         content["finished"] = True
         self.manifest.save()
+        return PreparedPerson.open(self.out)
 
     def _late_verdicts(self, stages: dict[str, Data]) -> list[Verdict]:
         """Checks of what the stages measured."""

@@ -79,7 +79,8 @@ def prepare(
     """A portrait video to a prepared person. An interrupted run goes on when it is called again."""
     from .. import pipeline
 
-    options = resolve(PrepareConfig(), "prepare", None, config, settings or (), {"size": size, "strict": strict or None})
+    given = {"size": size, "strict": strict or None}
+    options = resolve(PrepareConfig(), "prepare", None, config, settings or (), given)
     if check:
         verdicts = pipeline.check(video, options)
         for row in () if as_json else verdicts:

@@ -57,7 +57,7 @@ class Crop:
         return cv2.getRectSubPix(np.ascontiguousarray(frame), (self.side, self.side), middle)
 
     def apply(self, frame: np.ndarray, size: int, index: int = 0) -> np.ndarray:
-        """[size,size,3] uint8 from source frame [H,W,3] number `index`: aspect kept, filtered for the change of scale."""
+        """[size,size,3] uint8 from source frame [H,W,3] number `index`: aspect kept, scaled with a filter."""
         piece = self.piece(frame, index)
         if self.side == size:
             return np.ascontiguousarray(piece)

@@ -176,8 +176,8 @@ def five_a_second(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("make,words", [
-    (no_file, "no such file"), (zero_bytes, "is empty"), (noise, "not a readable video"), (text, "not a readable video"),
-    (page, "not a readable video"), (directory, "is a folder"), (link_loop, "leads nowhere"),
+    (no_file, "no such file"), (zero_bytes, "is empty"), (noise, "not a readable video"),
+    (text, "not a readable video"), (page, "not a readable video"), (directory, "is a folder"), (link_loop, "leads nowhere"),
     (dangling_link, "leads nowhere"), (without_index, "not a readable video"), (sound_only, "only sound"),
     (picture, "still picture"), (one_frame, "at least 2.5 s"), (twelve_pixels, "too small"), (no_face, "no face"),
     (frozen, "no face"), (black, "no face"), (five_a_second, "5 pictures a second"),
@@ -336,8 +336,8 @@ def test_a_name_with_everything_in_it_and_no_sound(tmp_path, talker, capsys):
     video = encode(tmp_path / "it's \"my\" film;\n$(no) 100% é.mp4", talker, container="mp4")
     out = tmp_path / "a person\n'here'"
     done = subprocess.run(
-        [sys.executable, "-m", "geneface", "prepare", str(video), "-o", str(out), "--json", "--set", "size=128", "--set",
-         "plate_samples=10"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        [sys.executable, "-m", "geneface", "prepare", str(video), "-o", str(out), "--json", "--set", "size=128",
+         "--set", "plate_samples=10"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["frames"] == 65 and result["verdicts"]["loudness"] == "warn"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from data_prep import preflight
+from data_prep.checks import judge
+from data_prep.examine import stop_if_strict
 from data_prep.ingest import Scan
 from data_prep.looks import Look
 from data_prep.prepare import prepare
@@ -249,3 +251,18 @@ def test_scan_survives_the_manifest():
     assert [look.frame for look in scan.within(10, 26)] == [10, 15, 20, 25]
     assert scan.standstill(Take(0, 10, (), ()), 25) == pytest.approx(3 / 25)
     assert scan.standstill(Take(10, 60, (), ()), 25) == pytest.approx(9 / 25)
+
+
+def test_strict_keeps_work_that_a_run_without_can_use(clip, tmp_path, monkeypatch):
+    """Warnings that only the finished stages give stop a strict run, but cost no work."""
+    with monkeypatch.context() as patch:
+        patch.setattr("data_prep.examine.stop_if_strict", lambda *_: None)  # what the short clip is warned of before
+        patch.setattr("data_prep.prepare.stop_if_strict", lambda video, found, config: stop_if_strict(
+            video, [v for v in found if v.check == "still background"] + [judge("tracking", 9.0)], config))
+        with pytest.raises(UserError, match="tracking: 9.00 px"):
+            prepare(clip, tmp_path / "person", replace(SMALL, strict=True))
+        with pytest.raises(UserError, match="not finished"):
+            PreparedPerson.open(tmp_path / "person")
+        patch.setattr("data_prep.prepare.detect_landmarks", None)
+        patch.setattr("data_prep.prepare.fit_take", None)
+        assert len(prepare(clip, tmp_path / "person", SMALL)) == 70
