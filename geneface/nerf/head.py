@@ -122,6 +122,31 @@ class HeadField(nn.Module):
         of_ray = directions @ first[:, geometry:].T + (of_frame if slot is None else of_frames(of_frame, slot))
         return ops.mlp([out], [F.pad(first[:, :geometry], (1, 0)), *others], of_ray, ray, bf16)
 
+    @torch.no_grad()
+    def fused(self, tables: torch.dtype = torch.float32) -> ops.AmbientField:
+        """The field as `ops.render_rays` takes it; shares the weights, and tables that are of that type already.
+
+        Args:
+            tables: torch.float32, or torch.bfloat16: half the memory to read, and networks in bfloat16 too.
+        """
+        nets = (tuple(net.weights) for net in (self.ambient_net, self.density_net, self.colour_net))
+        return ops.AmbientField(
+            self.position_spec, self.ambient_spec, self.position_table.detach().to(tables),
+            self.ambient_table.detach().to(tables), *nets, self.aabb, DENSITY_SCALE, TruncatedExp.LIMIT,
+        )
+
+    @torch.no_grad()
+    def frame_inputs(self, landmarks: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A frame's inputs of `ops.render_rays`: condition [C] and what it and the appearance add to first layers.
+
+        Args:
+            landmarks: [204] canonical driving landmarks [m].
+            appearance: [A] code.
+        """
+        condition, appearance = self.encoder(landmarks[None]), appearance[None]
+        biases = self.ambient_net.frame_layer(condition), self.colour_net.frame_layer(appearance)
+        return condition[0], biases[0][0], biases[1][0]
+
 
 def of_frames(values: Tensor, index: Tensor) -> Tensor:
     """[M,D] rows `index` [M] of values [F,D] of a few frames. Their gradient is a product: adding up row by row

@@ -13,11 +13,12 @@ from ..devices import AUTO, find_device
 from ..types import Avatar
 from .cameras import camera_rays, image_pixels, invert_rigid
 from .pack import unpack_portrait
-from .portrait import Portrait, over
+from .portrait import MIN_NEAR_M, Portrait, over
 from .torso import pose_values
 
-CHUNK = 16384  # rays evaluated at once: bounds memory, and keeps activations near the caches
+CHUNK = 65536  # torso pixels evaluated at once: bounds memory
 MAX_SAMPLES = 64
+TILE = 8  # rays are rendered in square tiles of pixels: neighbours read the same table rows
 HIDDEN = 0.999  # head opacity behind which the torso cannot be seen
 
 
@@ -43,7 +44,7 @@ class Layers:
 @torch.no_grad()
 def render_layers(
     portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
-    head_code: Tensor, torso_code: Tensor, amp: bool,
+    head_code: Tensor, torso_code: Tensor, amp: bool, field: ops.AmbientField | None = None,
 ) -> Layers:
     """Render one frame.
 
@@ -54,25 +55,25 @@ def render_layers(
         plate: [H,W,3] background in [0,1]; its size is the picture's.
         step: sample distance [m].
         head_code, torso_code: [A] appearance codes.
+        amp: grids and networks in bfloat16.
+        field: `portrait.head.fused()`, made once for many frames; None makes it anew.
     """
     height, width = plate.shape[:2]
     pixels = image_pixels(width, height, plate.device)
-    landmarks, pose = landmarks[None], head_to_camera[None]
-    condition = portrait.head.encoder(landmarks.flatten(1))
+    field = field or portrait.head.fused(torch.bfloat16 if amp else torch.float32)
     image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
-    for rows in _head_pixels(portrait, head_to_camera, intrinsics, width, height).split(CHUNK):
-        rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
-        samples = portrait.sample_head(
-            rays_o, rays_d, condition, head_code[None], None, step, MAX_SAMPLES, amp=amp
-        )
-        image[rows], alpha[rows], depth[rows] = ops.composite(
-            samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets
-        )
+    rows = _head_pixels(portrait, head_to_camera, intrinsics, width, height)
+    rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
+    image[rows], alpha[rows], depth[rows] = ops.render_rays(
+        rays_o, rays_d, field, *portrait.head.frame_inputs(landmarks.flatten(), head_code), portrait.occupancy.bits,
+        portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
+    )
+    landmarks, pose = landmarks[None], head_to_camera[None]
     torso_rgb, torso_alpha = torch.zeros_like(image), torch.zeros_like(alpha)
     region = F.interpolate(portrait.torso_region[None, None].float(), size=(height, width))[0, 0].flatten() > 0
     side = max(width, height)
     pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
-    for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(4 * CHUNK):
+    for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(CHUNK):
         torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
             pixels[rows] / side, pose_condition, torso_code[None], bf16=amp
         )
@@ -86,12 +87,12 @@ def render_layers(
 
 
 def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor, width: int, height: int) -> Tensor:
-    """Numbers of the pixels in the image rectangle of the head's box."""
+    """Numbers of the pixels in the image rectangle of the head's box, tile by tile."""
     low, high = portrait.head.aabb[:3], portrait.head.aabb[3:]
     corners = torch.cartesian_prod(*torch.stack([low, high], dim=1))
     camera = corners @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
     if bool((camera[:, 2] <= 0.01).any()):  # the camera is beside the box: no rectangle bounds it
-        return torch.arange(width * height, device=camera.device)
+        return _tiled(torch.arange(width * height, device=camera.device).view(height, width))
     image = camera @ intrinsics.T
     image = image[:, :2] / image[:, 2:]
     left, top = image.amin(0).floor().long().tolist()
@@ -99,7 +100,17 @@ def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor,
     # Clamped at both ends: a head that has left the picture leaves an empty rectangle.
     columns = torch.arange(width, device=camera.device)[max(left, 0) : max(right, 0)]
     rows = torch.arange(height, device=camera.device)[max(top, 0) : max(bottom, 0)]
-    return (rows[:, None] * width + columns).flatten()
+    return _tiled(rows[:, None] * width + columns)
+
+
+def _tiled(numbers: Tensor) -> Tensor:
+    """[H*W] values of [H,W], one square tile after another."""
+    height, width = numbers.shape
+    if numbers.numel() == 0:
+        return numbers.flatten()
+    padded = F.pad(numbers, (0, -width % TILE, 0, -height % TILE), value=-1)
+    tiles = padded.unflatten(1, (-1, TILE)).unflatten(0, (-1, TILE)).transpose(1, 2).flatten()
+    return tiles[tiles >= 0]
 
 
 class AvatarRenderer:
@@ -124,6 +135,7 @@ class AvatarRenderer:
     ) -> None:
         self.device = find_device(device) if isinstance(device, str) else device
         self.portrait = unpack_portrait(avatar, self.device)
+        self._field = self.portrait.head.fused(torch.bfloat16 if amp else torch.float32)
         self._step = step_mm / 1000 or avatar.field["step_m"]
         self._amp = amp
         plate = torch.from_numpy(np.array(avatar.background)).float() / 255  # a copy: files give read-only arrays
@@ -152,7 +164,7 @@ class AvatarRenderer:
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            *codes, amp=self._amp,
+            *codes, self._amp, self._field,
         )
 
     def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> np.ndarray:
