@@ -187,7 +187,8 @@ struct geneface_field {
 };
 
 // rays_o, rays_d [N,3] -> image [N,3], alpha, depth [N], and samples [N], evaluated on each ray (null: not wanted).
-// scratch: null on CPU; on CUDA 16 int64 values. Returns -1 for a field of sizes that the kernels do not know.
+// scratch: null on CPU; on CUDA 16 int64 values. Returns -1 for a field of sizes that the kernels do not know,
+// and on CUDA where a table is not aligned to its rows.
 GENEFACE_API int geneface_render_rays(const geneface_field* field, int64_t n, const float* rays_o, const float* rays_d,
                                       float min_near, float step, int32_t max_samples, float early_stop, float* image,
                                       float* alpha, float* depth, int32_t* samples, int64_t* scratch,
