@@ -75,8 +75,7 @@ class Portrait(nn.Module):
         t, dt, offsets = ops.march_rays(
             rays_o, rays_d, nears, fars, self.occupancy.bits, aabb, self.occupancy.size, step, max_samples, jitter
         )
-        ray = torch.repeat_interleave(offsets.diff())
-        x = rays_o[ray] + t[:, None] * rays_d[ray]
+        x, ray = ops.sample_points(rays_o, rays_d, t, offsets)
         directions = ops.spherical_harmonics(rays_d)
         sigma, rgb, ambient = self.head(x, directions, ray, condition, appearance, slot, amp)
         return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, ambient)
