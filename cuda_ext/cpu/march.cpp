@@ -16,10 +16,13 @@ constexpr bool kVectors = true;
 constexpr bool kVectors = false;  // the walk that CUDA takes, step by step: it skips empty blocks
 #endif
 
+// Whether a grid is marched in vectors: where cells can be numbered in 32 bits.
+bool vectors(int size) { return kVectors && size <= 1024; }
+
 // As `march_ray` in rays.h.
 int march(const MarchGrid& cells, const float* o, const float* d, float near, float far, float jitter, float step,
           int max_samples, float* t, int& k) {
-    if (!kVectors || !cells.small())
+    if (!vectors(cells.grid.size))
         return geneface::march_ray(o, d, near, far, jitter, cells.grid, step, max_samples, t, k);
     geneface::March ray = geneface::start_march(o, d, near, far, jitter, step, cells, k);
     const int count = geneface::march_on(ray, cells, max_samples, t);
@@ -41,7 +44,7 @@ int geneface_near_far_from_aabb(int64_t n, const float* rays_o, const float* ray
 int geneface_march_count(int64_t n, const float* rays_o, const float* rays_d, const float* nears, const float* fars,
                          const float* jitter, const uint8_t* occupancy, const float* aabb, int32_t grid_size,
                          float step, int32_t max_samples, int64_t* counts, intptr_t context) {
-    const MarchGrid cells(occupancy, grid_size, aabb);
+    const MarchGrid cells(occupancy, grid_size, aabb, !vectors(grid_size));
     geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             int k = 0;
@@ -55,7 +58,7 @@ int geneface_march_count(int64_t n, const float* rays_o, const float* rays_d, co
 int geneface_march_fill(int64_t n, const float* rays_o, const float* rays_d, const float* nears, const float* fars,
                         const float* jitter, const uint8_t* occupancy, const float* aabb, int32_t grid_size,
                         float step, int32_t, const int64_t* offsets, float* t, intptr_t context) {
-    const MarchGrid cells(occupancy, grid_size, aabb);
+    const MarchGrid cells(occupancy, grid_size, aabb, !vectors(grid_size));
     geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             // The count stops the walk at the last sample, and is never above max_samples.
@@ -71,7 +74,7 @@ int geneface_march_alive(int64_t n, const int64_t* alive, const float* rays_o, c
                          const float* fars, const float* jitter, const uint8_t* occupancy, const float* aabb,
                          int32_t grid_size, float step, int32_t max_samples, int32_t* next, int64_t* counts, float* t,
                          intptr_t context) {
-    const MarchGrid cells(occupancy, grid_size, aabb);
+    const MarchGrid cells(occupancy, grid_size, aabb, !vectors(grid_size));
     geneface::parallel_ranges(n, kRays, static_cast<int>(context), [=, &cells](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t ray = alive[i];

@@ -8,10 +8,11 @@
 
 namespace geneface {
 
-// An occupancy grid made ready for many rays.
+// An occupancy grid made ready for many rays: for `march_on`, or with blocks for `march_ray`.
 class MarchGrid {
 public:
-    MarchGrid(const uint8_t* bits, int size, const float* aabb) : grid(make_occupancy_grid(bits, size, aabb)) {
+    MarchGrid(const uint8_t* bits, int size, const float* aabb, bool blocks)
+        : grid(make_occupancy_grid(bits, size, aabb)) {
         const size_t bytes = (static_cast<size_t>(size) * size * size + 7) / 8;
         words = reinterpret_cast<const int32_t*>(bits);
         if (bytes % 4) {  // gathers read whole words
@@ -19,47 +20,55 @@ public:
             std::memcpy(copy_.data(), bits, bytes);
             words = copy_.data();
         }
-        find_occupied();
+        for (int i = 0; i < 3; ++i) first[i] = 0.f, last[i] = static_cast<float>(size);
+        if (size % (1 << kBlockShift)) return;  // rows share bytes
+        if (blocks) find_blocks();
+        if (size % 64) find_bounds<uint8_t>();
+        else find_bounds<uint64_t>();
     }
     MarchGrid(const MarchGrid&) = delete;
     MarchGrid& operator=(const MarchGrid&) = delete;
-
-    // Whether cells can be numbered in 32 bits.
-    bool small() const { return grid.size <= 1024; }
 
     OccupancyGrid grid;
     const int32_t* words;        // the bit field
     float first[3], last[3];     // cells outside these bounds are empty (last: one past the end)
 
 private:
-    // Blocks that are occupied, and the bounds of what is. Without blocks that divide the grid: all of it.
-    void find_occupied() {
-        const int size = grid.size, side = 1 << kBlockShift, blocks = size / side;
-        for (int i = 0; i < 3; ++i) first[i] = 0.f, last[i] = static_cast<float>(size);
-        if (size % side != 0) return;
+    // A row of 8 cells along x is one byte of the bit field.
+    void find_blocks() {
+        const int side = 1 << kBlockShift, blocks = grid.size / side;
         coarse_.assign(static_cast<size_t>(blocks) * blocks * blocks, 0);
-        std::vector<uint8_t> columns(blocks, 0), rows(size, 0), slices(size, 0);
-        for (int z = 0; z < size; ++z)
-            for (int y = 0; y < size; ++y) {
-                // A row of 8 cells along x is one byte of the bit field, so that this reads it once.
-                const uint8_t* GENEFACE_RESTRICT row = grid.bits + (static_cast<size_t>(z) * size + y) * blocks;
+        for (int z = 0; z < grid.size; ++z)
+            for (int y = 0; y < grid.size; ++y) {
+                const uint8_t* GENEFACE_RESTRICT row = grid.bits + (static_cast<size_t>(z) * grid.size + y) * blocks;
                 uint8_t* GENEFACE_RESTRICT block =
                     coarse_.data() + (static_cast<size_t>(z / side) * blocks + y / side) * blocks;
-                uint8_t any = 0;
-                for (int x = 0; x < blocks; ++x) block[x] |= row[x], any |= row[x];
-                rows[y] |= any, slices[z] |= any;
+                for (int x = 0; x < blocks; ++x) block[x] |= row[x];
             }
-        for (size_t i = 0; i < coarse_.size(); ++i) columns[i % blocks] |= coarse_[i];
+        grid.coarse = coarse_.data();
+    }
+
+    // Cells per axis outside which all is empty; along x in whole words.
+    template <class Word>
+    void find_bounds() {
+        const int size = grid.size, cells = 8 * sizeof(Word), words_per_row = size / cells;
+        std::vector<uint8_t> columns(words_per_row, 0), rows(size, 0), slices(size, 0);
+        for (int z = 0; z < size; ++z)
+            for (int y = 0; y < size; ++y)
+                for (int x = 0; x < words_per_row; ++x) {
+                    Word word;
+                    const size_t place = (static_cast<size_t>(z) * size + y) * words_per_row + x;
+                    std::memcpy(&word, grid.bits + place * sizeof word, sizeof word);
+                    if (word) columns[x] = rows[y] = slices[z] = 1;
+                }
         const std::vector<uint8_t>* const axes[3] = {&columns, &rows, &slices};
         for (int i = 0; i < 3; ++i) {
-            const std::vector<uint8_t>& cells = *axes[i];
-            const int scale = i == 0 ? side : 1, count = static_cast<int>(cells.size());
-            int a = 0, b = count;
-            while (a < b && !cells[a]) ++a;
-            while (b > a && !cells[b - 1]) --b;
-            first[i] = static_cast<float>(a * scale), last[i] = static_cast<float>(b * scale);
+            int a = 0, b = static_cast<int>(axes[i]->size());
+            while (a < b && !(*axes[i])[a]) ++a;
+            while (b > a && !(*axes[i])[b - 1]) --b;
+            first[i] = static_cast<float>(a * (i == 0 ? cells : 1));
+            last[i] = static_cast<float>(b * (i == 0 ? cells : 1));
         }
-        grid.coarse = coarse_.data();
     }
 
     std::vector<uint8_t> coarse_;
