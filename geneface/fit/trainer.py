@@ -13,6 +13,7 @@ from ..nerf.cameras import camera_rays, invert_rigid
 from ..nerf.portrait import HeadSamples, Portrait, over
 from ..nerf.torso import pose_values
 from .losses import LossWeights, portrait_losses
+from .optimiser import FieldAdam
 from .sampler import RayBatch, RaySampler
 
 MAX_SAMPLES = 64
@@ -78,12 +79,15 @@ class Trainer:
         self._rays = LEAST_RAYS
         self.samples_per_ray = 0.0
 
-    def _adam(self, parameters: list[tuple[str, nn.Parameter]]) -> torch.optim.Adam:
+    def _adam(self, parameters: list[tuple[str, nn.Parameter]]) -> FieldAdam:
         grids = [value for name, value in parameters if name.endswith("table")]
         nets = [value for name, value in parameters if not name.endswith("table")]
-        groups = [{"params": grids, "base_lr": self.config.lr_grid}, {"params": nets, "base_lr": self.config.lr_net}]
+        groups = [
+            {"params": grids, "base_lr": self.config.lr_grid, "tables": True},
+            {"params": nets, "base_lr": self.config.lr_net, "tables": False},
+        ]
         # instant-NGP's epsilon: rarely touched cells take full steps when they are.
-        return torch.optim.Adam(groups, lr=1e-3, betas=(0.9, 0.99), eps=1e-15, fused=True)
+        return FieldAdam(groups, lr=1e-3, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
     @property
     def progress(self) -> float:

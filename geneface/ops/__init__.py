@@ -7,6 +7,7 @@ are built, the reference otherwise.
 from __future__ import annotations
 
 from . import native, reference
+from .adam import adam_step
 from .ambient_field import AmbientField
 from .field import render_rays
 from .grid import grid_encode
@@ -22,10 +23,10 @@ from .rays import march_alive, march_rays, near_far_from_aabb, sample_points
 from .volume import composite, composite_alive, composite_weights
 
 __all__ = [
-    "AmbientField", "GridSpec", "backend", "composite", "composite_alive", "composite_weights", "grid_encode",
-    "grid_total_variation", "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode", "morton_order",
-    "near_far_from_aabb", "occupancy_record", "occupancy_update", "pack_bits", "rasterize", "reference",
-    "render_rays", "reuse_memory", "sample_points", "set_threads", "spherical_harmonics",
+    "AmbientField", "GridSpec", "adam_step", "backend", "composite", "composite_alive", "composite_weights",
+    "grid_encode", "grid_total_variation", "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode",
+    "morton_order", "near_far_from_aabb", "occupancy_record", "occupancy_update", "pack_bits", "rasterize",
+    "reference", "render_rays", "reuse_memory", "sample_points", "set_threads", "spherical_harmonics",
 ]
 
 
