@@ -1,4 +1,4 @@
-// Adam in one pass over memory; vectors of numbers without a gradient are only looked at.
+// Adam in one pass over memory; numbers with neither gradient nor momentum are only looked at.
 #include "../include/geneface_ops.h"
 #include "parallel.h"
 #include "simd.h"
@@ -18,16 +18,16 @@ int geneface_adam(int64_t n, float* value, const float* grad, float* mean, float
     // Takes the first `count` lanes from i on.
     const auto update = [&](int64_t i, int count) {
         const Float g = load(grad + i, count);
-        const Mask none = (g <= zero()) & (zero() <= g);
+        const Float old_mean = load(mean + i, count);
+        const Mask none = (g <= zero()) & (zero() <= g) & (old_mean <= zero()) & (zero() <= old_mean);
         if (bits(none) == bits(first_lanes(kLanes))) return;
-        const Float old_mean = load(mean + i, count), old_square = load(square + i, count);
-        const Float old_value = load(value + i, count);
+        const Float old_square = load(square + i, count), old_value = load(value + i, count);
         const Float m = fma(keep_mean, old_mean, new_mean * g);
         const Float v = fma(keep_square, old_square, new_square * (g * g));
         const Float moved = fma(step, m / fma(sqrt(v), scale, least), old_value);
-        store(mean + i, select(none, old_mean, m), count);
+        store(mean + i, m, count);
         store(square + i, select(none, old_square, v), count);
-        store(value + i, select(none, old_value, moved), count);
+        store(value + i, moved, count);
     };
     parallel_ranges(n, kChunk, static_cast<int>(context), [&](int64_t begin, int64_t end) {
         int64_t i = begin;

@@ -70,7 +70,7 @@ GENEFACE_API int geneface_grid_total_variation(const geneface_grid* grid, int64_
 GENEFACE_API int geneface_grid_total_variation_backward(const geneface_grid* grid, int64_t n, const float* x,
                                                         const float* table, const float* grad_out, float* grad_table,
                                                         int64_t* scratch, intptr_t context);
-// One step of Adam on value, mean and square [N], in place, where grad [N] is not zero:
+// One step of Adam on value, mean and square [N], in place, where grad [N] or mean is not zero:
 // mean and square move towards grad and grad^2, value by -rate * mean / (square_scale * sqrt(square) + eps).
 GENEFACE_API int geneface_adam(int64_t n, float* value, const float* grad, float* mean, float* square, float rate,
                                float mean_decay, float square_decay, float square_scale, float eps, intptr_t context);

@@ -7,9 +7,9 @@ from .. import ops
 
 
 class FieldAdam(torch.optim.Adam):
-    """Adam that, in groups with `tables` true, leaves alone what has no gradient (`ops.adam_step`).
+    """Adam that, in groups with `tables` true, leaves alone what is at rest (`ops.adam_step`).
 
-    Most rows of a grid's tables are read by no sample of a step. State and checkpoints are those of
+    Many rows of a grid's tables lie where no sample ever is. Values, state and checkpoints are those of
     `torch.optim.Adam`.
     """
 
