@@ -80,3 +80,35 @@ def test_cut_sound_moves_and_pads():
     nothing, share = cut_sound(sound[:0], Take(0, 4, (), ()), CONFIG)
     assert share == 0 and len(nothing) == 4 * 640
     assert cut_sound(sound, Take(30, 40, (), ()), CONFIG)[1] == 0
+
+
+@pytest.mark.parametrize("correct,left", [(True, 0.0), (False, 5.0)])
+def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
+    """What the sync stage finds, applied as the speech stage does, leaves sound and mouth together."""
+    from dataclasses import replace
+
+    from data_prep.examine import Examination, Source
+    from data_prep.prepare import _Preparation
+    from geneface.speech.sync import audio_offset
+
+    rng = np.random.default_rng(0)
+    opening = np.convolve(rng.uniform(0, 1, 840), np.hanning(5), "same")[20:820]
+    at = np.arange(800 * 640) / 640 - 0.5 - 5.0  # five frames late
+    time = np.arange(len(at)) / 16000
+    vowel = sum(np.sin(2 * np.pi * k * 150 * time) / k for k in range(1, 12))
+    sound = (0.1 * np.interp(at, np.arange(800), opening) * vowel + 0.005 * rng.normal(0, 1, len(at))).astype(np.float32)
+    landmarks = np.zeros((800, 478, 2), np.float32)
+    landmarks[:, 152, 1], landmarks[:, 14, 1] = 100, 10 * opening
+    valid = np.ones(800, bool)
+    valid[50:53] = False
+    landmarks[50:53] = 0
+    (tmp_path / "out" / "stages").mkdir(parents=True)
+    config, take = replace(CONFIG, correct_sync=correct), Take(0, 800, (), ())
+    (tmp_path / "empty").mkdir()
+    run = _Preparation(Source(tmp_path / "a.mp4", None, None), tmp_path / "empty", config, None)
+    run.out = tmp_path / "out"
+    np.savez(run.out / "stages" / "landmarks.npz", landmarks=landmarks, valid=valid)
+    found = run._sync(Examination(None, take, None, None, sound, []))
+    assert found["offset"] == pytest.approx(5, abs=0.35) and found["shift"] == (found["offset"] if correct else 0)
+    moved, _ = cut_sound(sound, take, config, found["shift"])
+    assert audio_offset(opening, moved, 16000, 25.0) == pytest.approx(left, abs=0.35)

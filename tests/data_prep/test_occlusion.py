@@ -66,3 +66,44 @@ def test_a_real_face_behind_something(footage, kind):
             looker.add(frame, index)
         looks = looker.looks([])
     assert {look.frame for look in looks if look.face is None or preflight.is_covered(look)} == hidden
+
+
+def draw_hand(frame: np.ndarray, middle: tuple[float, float], size: float) -> np.ndarray:
+    """The frame with an open hand, drawn well enough for MediaPipe: palm of half-width 0.45 `size`, fingers upward."""
+    skin, shade, light = (205, 160, 135), (147, 115, 97), (229, 179, 151)
+    fingers = [((-.32, -.3), (-.45, -.95), .13), ((-.1, -.4), (-.13, -1.15), .14), ((.12, -.4), (.16, -1.1), .14),
+               ((.33, -.3), (.42, -.9), .12), ((-.35, .2), (-.85, -.25), .15)]
+    picture = np.ascontiguousarray(frame).copy()
+
+    def at(x: float, y: float) -> tuple[int, int]:
+        return int(middle[0] + size * x), int(middle[1] + size * y)
+
+    def line(a, b, colour, width: float) -> None:
+        cv2.line(picture, at(*a), at(*b), colour, max(1, int(size * width)), cv2.LINE_AA)
+
+    for colour, wider, palm, arm in ((shade, 2.25, (.46, .52), .62), (skin, 2.0, (.43, .49), .56)):
+        line((0, .3), (0, 1.3), colour, arm)
+        for a, b, width in fingers:
+            line(a, b, colour, width * wider)
+        cv2.ellipse(picture, at(0, .05), (int(size * palm[0]), int(size * palm[1])), 0, 0, 360, colour, -1, cv2.LINE_AA)
+    for a, b, width in fingers:
+        line((a[0] - .03, a[1]), (b[0] - .03, b[1]), light, width * 0.8)
+        for part in (0.4, 0.72):
+            x, y = a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1])
+            line((x - .7 * width, y), (x + .7 * width, y), shade, 0.025)
+    for a, b in (((-.35, -.1), (.3, -.15)), ((-.3, .1), (.1, .3)), ((-.1, -.1), (-.2, .5))):
+        line(a, b, shade, 0.03)
+    return cv2.GaussianBlur(picture, (3, 3), 0)
+
+
+def test_hand_before_the_face_and_beside_it(footage):
+    frame = next(media.read_frames(footage / "expressions" / "expressive_a.mp4", 5))
+    with Looker() as looker, FaceDetector() as detector:
+        left, top, right, bottom = oval_box(find_faces(detector, frame)[0])
+        wide = right - left
+        before = draw_hand(frame, (left + 0.75 * wide, bottom + 0.05 * wide), 0.5 * wide)
+        below = draw_hand(frame, (left + 0.75 * wide, bottom + 0.75 * wide), 0.4 * wide)
+        for index, picture in enumerate((before, frame, frame, frame, below)):  # hands are looked for in every second
+            looker.add(picture, index)
+        hands = [look.hand for look in looker.looks([])]
+    assert 0.04 < hands[0] < 0.7 and hands[2] == 0 and hands[4] < 0.04
