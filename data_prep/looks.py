@@ -16,6 +16,7 @@ from .steadiness import CameraWatch
 _SIDE = 640  # longer side of the picture that faces are looked for in [px]
 _SURROUNDINGS = 64  # side of the thumbnail that light and colour of the surroundings are compared in [px]
 _WATCH = 320  # width of the picture that camera motion is watched in [px]
+_DARK = 16.0  # added to colours that are compared: the ratio of two dark ones is noise [grey levels]
 _HANDS_EVERY = 2  # looks
 _HANDS_WIDE = 2.2  # side of the picture that hands are looked for in, in face heights: they are found whole
 _TAKEN_OFF = 12  # grey levels: darker is black, as far from white is white
@@ -32,12 +33,13 @@ class Look:
         sharpness: spread of the Laplacian over the face scaled to 128 px [grey levels].
         brightness: mean of the face [grey levels].
         clipped: share of the face that is black or white.
-        turned: how much farther one side of the face reaches from the nose than the other, over its width.
+        turned: how much farther one side of the face reaches from the nose than the other, over its width; positive
+            where the nose points to the right of the picture.
         hand: share of the face that a hand covers.
         odd: share of the skin points whose colour is not the usual one: something is in front of them.
         changed: share of the face's features that do not show what they usually show.
         light_step: change of the surroundings' brightness since the look before [grey levels].
-        colour_step: change of their hue, whatever the brightness [levels of 8-bit Lab].
+        colour_step: change of the balance of their red, green and blue, whatever the brightness [%].
         combed: how much neighbouring rows differ beyond rows two apart [grey levels]: fields of two moments.
         camera: displacement of the surroundings since the start [source px], None where they show too little.
     """
@@ -111,13 +113,14 @@ class Looker:
         """Change of light and colour of what surrounds the speaker: the median over the rim of the picture, so that
         something that moves through part of it does not count."""
         small = cv2.resize(frame, (_SURROUNDINGS, _SURROUNDINGS), interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-        rim = np.concatenate([lab[:, :10].reshape(-1, 3), lab[:, -10:].reshape(-1, 3), lab[:8, 10:-10].reshape(-1, 3)])
-        last, self._last = self._last, rim
+        sides = (small[:, :10], small[:, -10:], small[:8, 10:-10])
+        rim = np.concatenate([side.reshape(-1, 3) for side in sides])
+        last, self._last = self._last, rim.astype(np.float32)
         if last is None:
             return 0.0, 0.0
-        change = np.median(rim - last, axis=0)
-        return float(abs(change[0])), float(np.hypot(change[1], change[2]))
+        light = np.median(self._last.mean(1) - last.mean(1))
+        red_green_blue = np.median(np.log((self._last + _DARK) / (last + _DARK)), axis=0)
+        return float(abs(light)), float(100 * np.ptp(red_green_blue))
 
     def _hand_share(self, frame: np.ndarray, landmarks: np.ndarray) -> float:
         """Share of the face oval that lies under hands."""
@@ -213,11 +216,11 @@ def quality(frame: np.ndarray, box: np.ndarray) -> dict[str, float]:
 
 
 def turned(landmarks: np.ndarray) -> float:
-    """0 for a face seen from the front, towards 1 for a profile: how unequally far the cheeks are from the nose."""
+    """0 for a face seen from the front, towards 1 and -1 for profiles: how unequally far the cheeks are from the nose."""
     axis = landmarks[454] - landmarks[234]
     width = float(np.linalg.norm(axis))
     middle = float((landmarks[1] - landmarks[234]) @ axis) / max(width, 1e-6) ** 2
-    return min(1.0, abs(2 * middle - 1))
+    return min(1.0, max(-1.0, 2 * middle - 1))
 
 
 def combing(frame: np.ndarray) -> float:

@@ -24,7 +24,7 @@ _SECOND = 0.4  # height of a second face, relative to the first, that makes the 
 _TURNED = 0.55  # asymmetry of the face at a head turn of about 35 degrees
 _HAND = 0.04  # share of the face under a hand that counts
 _ODD = 0.14  # share of the skin points with an unusual colour that counts
-_CHANGED = 0.2  # share of the features that counts; turning the head by 30 degrees changes 0.18
+_CHANGED = 0.2  # share of the features that counts, in a head turned as usual
 _COMBED = 12.0  # grey levels; whole pictures stay below 1
 _ROUNDED = 0.5  # less than this missing from the declared length is nothing: sound ends later than the picture [s]
 _FOLLOW = 0.03  # movement of the camera, over the crop's side, from which the crop follows the speaker
@@ -99,9 +99,13 @@ def is_combed(info: MediaInfo, scan: Scan) -> bool:
     return not info.interlaced and bool(np.mean([look.combed > _COMBED for look in scan.looks] or [0]) > 0.1)
 
 
-def is_covered(look: Look) -> bool:
-    """Whether a hand or an object is before the face."""
-    return look.hand > _HAND or look.odd > _ODD or look.changed > _CHANGED
+def is_covered(look: Look, usual: float = 0.0) -> bool:
+    """Whether a hand or an object is before the face.
+
+    Args:
+        usual: how far the head is usually turned (`Look.turned`); turned otherwise it looks otherwise.
+    """
+    return look.hand > _HAND or look.odd > _ODD or look.changed > _CHANGED + 0.5 * abs(look.turned - usual)
 
 
 def camera_travel(looks: list[Look]) -> float | None:
@@ -141,7 +145,8 @@ def picture_verdicts(scan: Scan, take: Take, crop: Crop, config: PrepareConfig) 
     looks = scan.within(take.start, take.stop)
     seen = [look for look in looks if look.face is not None]
     heights = [look.face[3] - look.face[1] for look in seen]
-    covered = [look for look in seen if is_covered(look)]
+    usual = float(np.median([look.turned for look in seen]))
+    covered = [look for look in seen if is_covered(look, usual)]
     where = ", ".join(f"{look.frame / config.fps:.1f} s" for look in covered[:3])
     travel = camera_travel(looks)
     steps = looks[1:]  # the first look of a take follows a cut
@@ -159,7 +164,7 @@ def picture_verdicts(scan: Scan, take: Take, crop: Crop, config: PrepareConfig) 
         judge("picture size", min(scan.width, scan.height)),
         judge("resolution", 100 * crop.side / config.size, f"{crop.side} px"),
         judge("one person", _percent(look.second > 0.2 for look in looks)),
-        judge("facing the camera", _percent(look.turned > _TURNED for look in seen)),
+        judge("facing the camera", _percent(abs(look.turned) > _TURNED for look in seen)),
         judge("nothing in front", 100 * len(covered) / len(seen), f"at {where}" if where else ""),
         judge("camera", 100 * (travel or 0.0) / crop.side,
               "plain surroundings: cannot be seen" if travel is None else

@@ -123,7 +123,7 @@ class _Preparation:
         config, manifest = self.config, self.manifest
         digest = file_hash(self.video)
         seen = examine(self.source, config, lambda: Scan.from_json(
-            manifest.stage("scan", 3, {"source": digest, "fps": config.fps}, (), (), self._scan)))
+            manifest.stage("scan", 4, {"source": digest, "fps": config.fps}, (), (), self._scan)))
         take, crop = seen.take, seen.crop
         self.verdicts += seen.verdicts
 

@@ -64,7 +64,7 @@ def test_a_good_recording_has_no_warnings():
 
 
 @pytest.mark.parametrize("check,change,every", [
-    ("face found", {"face": None}, 20), ("one person", {"second": 0.5}, 20), ("facing the camera", {"turned": 0.8}, 5),
+    ("face found", {"face": None}, 20), ("one person", {"second": 0.5}, 20), ("facing the camera", {"turned": -0.8}, 5),
     ("nothing in front", {"hand": 0.3}, 10), ("nothing in front", {"odd": 0.3}, 10),
     ("nothing in front", {"changed": 0.3}, 10), ("brightness", {"brightness": 20}, 1),
     ("black and white", {"clipped": 0.3}, 1), ("steady light", {"brightness": 200}, 2),
@@ -86,6 +86,11 @@ def test_each_fault_of_the_picture_is_named_alone(check, change, every):
 def test_each_fault_of_the_recording_is_named_alone(check, info, timing):
     found = verdicts(scan_of(*[GOOD] * 200), replace(INFO, **info), timing)
     assert [name for name, verdict in found.items() if verdict.verdict == "warn"] == [check]
+
+
+def test_a_head_turned_away_is_not_taken_for_a_covered_one():
+    looks = [replace(GOOD, turned=0.4, changed=0.35) if i % 10 == 9 else GOOD for i in range(200)]
+    assert verdicts(scan_of(*looks))["nothing in front"].verdict == "ok"
 
 
 def test_cuts_jumps_and_length():
@@ -164,6 +169,6 @@ def test_combing_tells_woven_fields():
 def test_turned():
     landmarks = np.zeros((478, 2))
     landmarks[234], landmarks[454] = (0, 10), (100, 10)
-    for nose, expected in ((50, 0.0), (75, 0.5), (5, 0.9), (120, 1.0)):
+    for nose, expected in ((50, 0.0), (75, 0.5), (5, -0.9), (120, 1.0)):
         landmarks[1] = (nose, 30)
         assert turned(landmarks) == pytest.approx(expected)
