@@ -13,8 +13,7 @@ from .checks import judge
 SILENT_DB = -60.0
 """Loudest 20 ms blocks of a track without speech [dB full scale]."""
 
-_BAND_DB = 30.0  # how far below the spectrum's peak the highest frequency that still counts may lie
-_FLOOR_DB = -55.0  # the same for what a resampler leaves above its cut, below which is nothing
+_FLOOR_DB = -55.0  # below the spectrum's peak by so much lies only what a resampler leaves above its cut
 
 
 def levels(audio: np.ndarray, rate: int) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def check_timing(info: MediaInfo, timing: Timing, config: PrepareConfig) -> None
         UserError: too short, or too few pictures a second.
     """
     check_length(info, timing.seconds, config)
-    rate = timing.frames / timing.seconds
+    rate = 1 / timing.usual  # not the average: a gap is another fault
     check = CHECKS["frame rate"]
     if check.unusable(rate):
         raise UserError(f"{info.path}: has {rate:.3g} pictures a second, at least {check.refused:g} are needed to see "

@@ -205,12 +205,14 @@ class Timing:
         seconds: from the first to the end of the last [s].
         uneven: share of the intervals that are more than a fifth longer or shorter than the usual one.
         longest: longest interval [s].
+        usual: median interval [s].
     """
 
     frames: int
     seconds: float
     uneven: float
     longest: float
+    usual: float
 
 
 def timing(path: str | Path) -> Timing:
@@ -228,12 +230,12 @@ def timing(path: str | Path) -> Timing:
         rate = float(stream.average_rate or stream.guessed_rate or 25)
     intervals = np.diff(np.unique(stamps))
     if not len(intervals):
-        return Timing(len(stamps), len(stamps) / rate, 0.0, 0.0)
+        return Timing(len(stamps), len(stamps) / rate, 0.0, 0.0, 1 / rate)
     usual = float(np.median(intervals))
     # Stamps in whole milliseconds are no unevenness.
     uneven = np.abs(intervals - usual) > np.maximum(_UNEVEN * usual, 0.0015)
     return Timing(len(intervals) + 1, float(max(stamps) - min(stamps)) + usual, float(uneven.mean()),
-                  float(intervals.max()))
+                  float(intervals.max()), usual)
 
 
 def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop: int | None = None,

@@ -16,11 +16,12 @@ from data_prep.looks import Look, combing, turned
 from data_prep.shots import Take
 from data_prep.steadiness import CameraWatch
 from geneface.config import PrepareConfig
+from geneface.errors import UserError
 from geneface.media import Crop, MediaInfo, Timing
 
 ROOT = Path(__file__).parents[2]
 INFO = MediaInfo(Path("a.mp4"), 40.0, 640, 480, 25.0, 0, 0.0, False, 48000, 2, "h264", "aac", "yuv420p")
-TIMING = Timing(1000, 40.0, 0.0, 0.04)
+TIMING = Timing(1000, 40.0, 0.0, 0.04, 0.04)
 GOOD = Look(0, (200.0, 100.0, 320.0, 260.0), sharpness=10, brightness=120, camera=(0.0, 0.0))
 CROP = Crop(100, 0, 480, 640, 480)
 
@@ -79,7 +80,7 @@ def test_each_fault_of_the_picture_is_named_alone(check, change, every):
 
 
 @pytest.mark.parametrize("check,info,timing", [
-    ("frame rate", {}, Timing(480, 40.0, 0.0, 0.08)), ("even timing", {}, Timing(1000, 40.0, 0.4, 0.08)),
+    ("frame rate", {}, Timing(480, 40.0, 0.0, 0.08, 0.08)), ("even timing", {}, Timing(1000, 40.0, 0.4, 0.08, 0.04)),
     ("whole file", {"duration": 60.0}, TIMING), ("interlacing", {"interlaced": True}, TIMING),
     ("dynamic range", {"dynamic_range": "HLG"}, TIMING),
 ])
@@ -172,3 +173,12 @@ def test_turned():
     for nose, expected in ((50, 0.0), (75, 0.5), (5, -0.9), (120, 1.0)):
         landmarks[1] = (nose, 30)
         assert turned(landmarks) == pytest.approx(expected)
+
+
+def test_a_gap_does_not_make_a_low_frame_rate():
+    config = PrepareConfig()
+    preflight.check_timing(INFO, Timing(200, 60.0, 0.01, 52.0, 0.04), config)
+    with pytest.raises(UserError, match="5 pictures a second"):
+        preflight.check_timing(INFO, Timing(200, 40.0, 0.0, 0.2, 0.2), config)
+    with pytest.raises(UserError, match="at least 2.5 s"):
+        preflight.check_timing(INFO, Timing(50, 2.0, 0.0, 0.04, 0.04), config)
