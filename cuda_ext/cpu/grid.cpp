@@ -1,7 +1,7 @@
 // Multiresolution grid encoding on the CPU.
 //
-// A task is a few thousand samples: level by level, so that the rows of one level that they touch stay in a
-// core's cache, but few enough that their features do too.
+// A packet of samples goes through all levels before the next: neighbouring samples find each other's rows in
+// the cache, and the features are put out a whole row at a time.
 #include "grid_packets.h"
 
 namespace geneface {
@@ -12,44 +12,48 @@ constexpr int64_t kChunk = 64;  // packets of one task
 GENEFACE_INLINE float number(float x) { return x; }
 GENEFACE_INLINE float number(uint16_t x) { return from_bf16(x); }
 
-// Two features a row: out is the first sample's features at this level, `width` apart from the next one's.
+// Features of a packet at one level, out [C,kPacket]. `table` is the level's first row.
 template <int D, class Number>
-GENEFACE_INLINE void encode_into(const Number* rows, const GridLevel& level, const GridPacket<D>& packet, int count,
-                                 int64_t width, float* out, GridShape<D, 2>) {
-    const auto put = [&](int i, Float first, Float second) {
-        Quad low[kLanes / 4], high[kLanes / 4];
-        split(interleave_low(first, second), low);
-        split(interleave_high(first, second), high);
-        for (int g = 0; g < kLanes / 4; ++g) {
-            float* target = out + (i + 4 * g) * width;
-            if (i + 4 * g + 4 <= count) {
-                store_halves(target, target + width, low[g]);
-                store_halves(target + 2 * width, target + 3 * width, high[g]);
-                continue;
-            }
-            float pairs[8];
-            store_quad(pairs, low[g]);
-            store_quad(pairs + 4, high[g]);
-            for (int j = 0; i + 4 * g + j < count; ++j)
-                for (int c = 0; c < 2; ++c) target[j * width + c] = pairs[2 * j + c];
-        }
-    };
-    encode_packet<D>(rows, level, packet, put);
+GENEFACE_INLINE void encode_level(const Number* table, const GridLevel& level, const GridPacket<D>& packet, float* out,
+                                  GridShape<D, 2>) {
+    encode_packet<D>(table, level, packet, [&](int i, Float first, Float second) {
+        store(out + i, first);
+        store(out + kPacket + i, second);
+    });
 }
 
 template <int D, class Number, int C>
-GENEFACE_INLINE void encode_into(const Number* rows, const GridLevel& level, const GridPacket<D>& packet, int count,
-                                 int64_t width, float* out, GridShape<D, C>) {
+GENEFACE_INLINE void encode_level(const Number* table, const GridLevel& level, const GridPacket<D>& packet, float* out,
+                                  GridShape<D, C>) {
     const bool dense = level.mask == ~0u;
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < kPacket; ++i) {
         float sum[C] = {};
         for (int corner = 0; corner < 1 << D; ++corner) {
-            const Number* row = rows + corner_row<D>(packet, dense, corner, i) * C;
+            const Number* row = table + corner_row<D>(packet, dense, corner, i) * C;
             const float weight = corner_weight<D>(packet, corner, i);
             for (int c = 0; c < C; ++c) sum[c] += weight * number(row[c]);
         }
-        for (int c = 0; c < C; ++c) out[i * width + c] = sum[c];
+        for (int c = 0; c < C; ++c) out[c * kPacket + i] = sum[c];
     }
+}
+
+// lanes [width,kPacket] -> out [count,width].
+void write_rows(const float* lanes, int64_t width, int count, float* out) {
+    int64_t c = 0;
+    for (; count == kPacket && c + 4 <= width; c += 4)
+        for (int i = 0; i < kPacket; i += kLanes) {
+            const float* source = lanes + c * kPacket + i;
+            Float columns[4] = {load(source), load(source + kPacket), load(source + 2 * kPacket),
+                                load(source + 3 * kPacket)};
+            transpose4(columns[0], columns[1], columns[2], columns[3]);
+            for (int k = 0; k < 4; ++k) {
+                Quad quads[kLanes / 4];
+                split(columns[k], quads);
+                for (int g = 0; g < kLanes / 4; ++g) store_quad(out + (i + 4 * g + k) * width + c, quads[g]);
+            }
+        }
+    for (; c < width; ++c)
+        for (int i = 0; i < count; ++i) out[i * width + c] = lanes[c * kPacket + i];
 }
 
 template <class Number>
@@ -57,15 +61,20 @@ int encode(const geneface_grid& grid, int64_t n, const float* x, const Number* t
     return with_shape(grid, [&](auto shape) {
         constexpr int D = decltype(shape)::D, C = decltype(shape)::C;
         const int64_t width = int64_t(grid.levels) * C;
+        std::vector<GridLevel> levels;
+        for (int l = 0; l < grid.levels; ++l) levels.push_back(make_level(grid, l));
         parallel_ranges(packets_of(n), kChunk, threads, [&](int64_t begin, int64_t end) {
-            alignas(64) float positions[kChunk * 3 * kPacket];
-            for (int64_t p = begin; p < end; ++p) read_packet<D>(x, p, n, positions + (p - begin) * D * kPacket);
-            for (int l = 0; l < grid.levels; ++l) {
-                const GridLevel level = make_level(grid, l);
-                visit_packets<D>(positions, level, begin, end, [&](int64_t p, const GridPacket<D>& packet) {
-                    encode_into<D>(table + level.offset * C, level, packet, packet_size(p, n), width,
-                                   out + p * kPacket * width + l * C, shape);
-                });
+            alignas(64) float position[3 * kPacket], lanes[kMaxLevels * C * kPacket];
+            for (int64_t p = begin; p < end; ++p) {
+                read_packet<D>(x, p, n, position);
+                GridPacket<D> packets[2];
+                locate_packet<D>(position, levels[0], packets[0]);
+                for (int l = 0; l < grid.levels; ++l) {
+                    if (l + 1 < grid.levels) locate_packet<D>(position, levels[l + 1], packets[(l + 1) & 1]);
+                    encode_level<D>(table + levels[l].offset * C, levels[l], packets[l & 1], lanes + l * C * kPacket,
+                                    shape);
+                }
+                write_rows(lanes, width, packet_size(p, n), out + p * kPacket * width);
             }
         });
     });
