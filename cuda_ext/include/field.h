@@ -101,11 +101,19 @@ GENEFACE_HD void encode_position(const GridLevel* levels, int count, const Entry
 // y = bias + weight x, weight [outputs, stride] of which the first `inputs` columns; bias may be null.
 GENEFACE_HD void dense_layer(const float* weight, int stride, int inputs, int outputs, const float* bias, bool relu,
                              const float* x, float* y) {
-    for (int o = 0; o < outputs; ++o) {
-        float sum = bias ? bias[o] : 0.f;
-        const float* row = weight + o * stride;
-        for (int k = 0; k < inputs; ++k) sum = multiply_add(row[k], x[k], sum);
-        y[o] = relu && !(sum > 0.f) ? 0.f : sum;
+    constexpr int kTogether = 4;  // sums that do not wait for each other
+    for (int first = 0; first < outputs; first += kTogether) {
+        const float* rows[kTogether];
+        float sums[kTogether];
+        for (int j = 0; j < kTogether; ++j) {
+            const int o = first + j < outputs ? first + j : outputs - 1;
+            rows[j] = weight + static_cast<int64_t>(o) * stride;
+            sums[j] = bias ? bias[o] : 0.f;
+        }
+        for (int k = 0; k < inputs; ++k)
+            for (int j = 0; j < kTogether; ++j) sums[j] = multiply_add(rows[j][k], x[k], sums[j]);
+        for (int j = 0; j < kTogether && first + j < outputs; ++j)
+            y[first + j] = relu && !(sums[j] > 0.f) ? 0.f : sums[j];
     }
 }
 

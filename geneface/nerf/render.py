@@ -41,10 +41,28 @@ class Layers:
     torso_alpha: Tensor
 
 
+@dataclass(frozen=True)
+class Constants:
+    """What is the same in all frames of a portrait.
+
+    Attributes:
+        field: the head field as `ops.render_rays` takes it.
+        box: [6] the box in head space [m] that holds all occupied cells.
+    """
+
+    field: ops.AmbientField
+    box: Tensor
+
+    @classmethod
+    def of(cls, portrait: Portrait, amp: bool) -> "Constants":
+        """Args: amp: grids and networks in bfloat16."""
+        return cls(portrait.head.fused(torch.bfloat16 if amp else torch.float32), _occupied_box(portrait))
+
+
 @torch.no_grad()
 def render_layers(
     portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
-    head_code: Tensor, torso_code: Tensor, amp: bool, field: ops.AmbientField | None = None,
+    head_code: Tensor, torso_code: Tensor, amp: bool, constants: Constants | None = None,
 ) -> Layers:
     """Render one frame.
 
@@ -56,17 +74,17 @@ def render_layers(
         step: sample distance [m].
         head_code, torso_code: [A] appearance codes.
         amp: grids and networks in bfloat16.
-        field: `portrait.head.fused()`, made once for many frames; None makes it anew.
+        constants: made once for many frames; None makes them anew.
     """
     height, width = plate.shape[:2]
     pixels = image_pixels(width, height, plate.device)
-    field = field or portrait.head.fused(torch.bfloat16 if amp else torch.float32)
+    constants = constants or Constants.of(portrait, amp)
     image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
-    rows = _head_pixels(portrait, head_to_camera, intrinsics, width, height)
+    rows = _box_pixels(constants.box, head_to_camera, intrinsics, width, height)
     rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
     image[rows], alpha[rows], depth[rows] = ops.render_rays(
-        rays_o, rays_d, field, *portrait.head.frame_inputs(landmarks.flatten(), head_code), portrait.occupancy.bits,
-        portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
+        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks.flatten(), head_code),
+        portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
     )
     landmarks, pose = landmarks[None], head_to_camera[None]
     torso_rgb, torso_alpha = torch.zeros_like(image), torch.zeros_like(alpha)
@@ -86,10 +104,23 @@ def render_layers(
     )
 
 
-def _head_pixels(portrait: Portrait, head_to_camera: Tensor, intrinsics: Tensor, width: int, height: int) -> Tensor:
-    """Numbers of the pixels in the image rectangle of the head's box, tile by tile."""
-    low, high = portrait.head.aabb[:3], portrait.head.aabb[3:]
-    corners = torch.cartesian_prod(*torch.stack([low, high], dim=1))
+def _occupied_box(portrait: Portrait) -> Tensor:
+    """[6] the box of the occupied cells [m]; of no extent where there are none."""
+    size, aabb = portrait.occupancy.size, portrait.head.aabb
+    bits = portrait.occupancy.bits[:, None] >> torch.arange(8, device=aabb.device, dtype=torch.uint8) & 1
+    cells = bits.flatten()[: size**3].view(size, size, size) > 0
+    low, high = torch.zeros(3, device=aabb.device), torch.zeros(3, device=aabb.device)
+    for axis, others in enumerate([(0, 1), (0, 2), (1, 2)]):  # x is the last dimension
+        occupied = torch.nonzero(cells.any(others[1]).any(others[0])).flatten()
+        if len(occupied):
+            low[axis], high[axis] = occupied[0], occupied[-1] + 1
+    corner, extent = aabb[:3], aabb[3:] - aabb[:3]
+    return torch.cat([corner + low / size * extent, corner + high / size * extent])
+
+
+def _box_pixels(box: Tensor, head_to_camera: Tensor, intrinsics: Tensor, width: int, height: int) -> Tensor:
+    """Numbers of the pixels in the image rectangle of a box in head space, tile by tile."""
+    corners = torch.cartesian_prod(*torch.stack([box[:3], box[3:]], dim=1))
     camera = corners @ head_to_camera[:3, :3].T + head_to_camera[:3, 3]
     if bool((camera[:, 2] <= 0.01).any()):  # the camera is beside the box: no rectangle bounds it
         return _tiled(torch.arange(width * height, device=camera.device).view(height, width))
@@ -135,7 +166,7 @@ class AvatarRenderer:
     ) -> None:
         self.device = find_device(device) if isinstance(device, str) else device
         self.portrait = unpack_portrait(avatar, self.device)
-        self._field = self.portrait.head.fused(torch.bfloat16 if amp else torch.float32)
+        self._constants = Constants.of(self.portrait, amp)
         self._step = step_mm / 1000 or avatar.field["step_m"]
         self._amp = amp
         plate = torch.from_numpy(np.array(avatar.background)).float() / 255  # a copy: files give read-only arrays
@@ -164,7 +195,7 @@ class AvatarRenderer:
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            *codes, self._amp, self._field,
+            *codes, self._amp, self._constants,
         )
 
     def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> np.ndarray:

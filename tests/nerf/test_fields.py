@@ -7,6 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from geneface import ops
+from geneface.nerf import render
 from geneface.nerf.cameras import camera_rays, image_pixels, invert_rigid, project
 from geneface.nerf.condition import CLAMP, ConditionEncoder, Standardiser
 from geneface.nerf.head import HeadField, HeadSpec
@@ -154,6 +155,67 @@ def test_weights_of_samples_sum_to_opacity():
     _, alpha, _ = ops.composite(samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets, 0.0)
     summed = torch.zeros(7).index_add(0, samples.ray, samples.weights())
     assert torch.allclose(summed, alpha.detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("tables, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_fused_head_is_the_trained_head(tables, tolerance):
+    """Inference runs one op, training several: the same picture."""
+    torch.manual_seed(0)
+    portrait = small_portrait()
+    rays_o = torch.tensor([[0.01, 0, -0.5]]).repeat(50, 1)
+    rays_d = torch.nn.functional.normalize(torch.randn(50, 3) * 0.2 + torch.tensor([0, 0, 1.0]), dim=1)
+    landmarks, code = torch.randn(204), torch.randn(HEAD.appearance)
+    condition = portrait.head.encoder(landmarks[None])
+    samples = portrait.sample_head(rays_o, rays_d, condition, code[None], None, 0.004, 64)
+    expected = ops.composite(samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets)
+    actual = ops.render_rays(
+        rays_o, rays_d, portrait.head.fused(tables), *portrait.head.frame_inputs(landmarks, code),
+        portrait.occupancy.bits, portrait.occupancy.size, 0.004, 64,
+    )
+    assert 0.1 < expected[1].mean() < 0.99
+    for a, b in zip(actual, expected):
+        assert torch.allclose(a, b, atol=tolerance)
+
+
+def small_portrait() -> Portrait:
+    """A head of random tables in a box of 0.2 m, a third of its cells occupied, all within an inner box."""
+    portrait = Portrait(HEAD, TORSO, 3, 16, 8, 8)
+    portrait.head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
+    with torch.no_grad():
+        portrait.head.position_table.normal_()
+        portrait.head.ambient_table.normal_()
+    cells = torch.zeros(16, 16, 16)
+    cells[4:12, 3:13, 5:15] = (torch.rand(8, 10, 10) < 0.8).float()  # z, y, x
+    cells[4, 3, 5] = cells[11, 12, 14] = 1
+    portrait.occupancy.bits.copy_(ops.pack_bits(cells.flatten(), 0.5))
+    return portrait
+
+
+def test_box_of_the_occupied_cells():
+    portrait = small_portrait()
+    cell = 0.2 / 16
+    expected = torch.tensor([5, 3, 4, 15, 13, 12]) * cell - 0.1
+    assert torch.allclose(render._occupied_box(portrait), expected, atol=1e-6)
+    portrait.occupancy.bits.zero_()
+    box = render._occupied_box(portrait)
+    assert torch.equal(box[:3], box[3:])
+
+
+@pytest.mark.parametrize("width, height", [(40, 30), (33, 31), (7, 5)])
+def test_pixels_outside_the_box_show_no_head(width, height):
+    torch.manual_seed(1)
+    portrait = small_portrait()
+    intrinsics = torch.tensor([[1.5 * width, 0, width / 2], [0, 1.5 * width, height / 2], [0, 0, 1]])
+    plate, everywhere = torch.rand(height, width, 3), torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1])
+    codes = torch.zeros(HEAD.appearance), torch.zeros(TORSO.appearance)
+    for shift in (0.0, 0.15, 5.0):  # in the middle, cut by the edge, out of the picture
+        transform = pose(0)
+        transform[0, 3] += shift
+        arguments = (portrait, torch.zeros(68, 3), transform, intrinsics, plate, 0.005, *codes, False)
+        tight = render.render_layers(*arguments)
+        wide = render.render_layers(*arguments, render.Constants(portrait.head.fused(), everywhere))
+        assert torch.equal(tight.rgb, wide.rgb) and torch.equal(tight.head_alpha, wide.head_alpha)
+        assert bool(tight.head_alpha.any()) == (shift < 1)
 
 
 def test_over_composites_premultiplied_layers():
