@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from geneface.corpus import recording_of
 from geneface.errors import UserError
 
 from . import transcripts
@@ -20,7 +21,7 @@ _SHARE = 0.9  # of the names looked at that must fit a layout
 _LOOKED_AT = 200  # names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """A video file of the corpus.
 
@@ -80,17 +81,25 @@ def find_sources(folder: Path, layout: str = "auto", people: str = "auto") -> li
     for file, path in zip(files, relative):
         status = file.stat()
         plain = path.with_suffix("")
-        name = plain.as_posix() if often[plain] == 1 else path.as_posix()  # a.mp4 beside a.avi: two clips
+        # a.mp4 beside a.avi: two clips. And a#1.mp4 is not the first part of a.mp4.
+        clear = often[plain] == 1 and recording_of(plain.name) == plain.name
+        name = (plain if clear else path).as_posix()
         sources.append(Source(str(file.absolute()), name, speaker_of(plain) or folder.resolve().name, layout,
                               status.st_size, status.st_mtime_ns))
     return sources
 
 
 def _files(folder: Path) -> list[Path]:
-    """Regular files below `folder`; links to folders are not followed, so a loop of links ends."""
+    """Regular files below `folder`, hidden ones left out. Links are followed, into each folder once: a loop ends."""
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [path for name in names if not name.startswith(".") and (path := Path(parent, name)).is_file()]
     return found
 

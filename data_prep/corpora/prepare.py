@@ -50,6 +50,9 @@ def prepare_corpus(folder: str | Path, out: str | Path, config: CorpusConfig = C
         UserError: no clips, or none of use.
     """
     folder, out = Path(folder), Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; give a folder for the corpus with -o")
+    _validate(config)
     sources = find_sources(folder, config.layout, config.people)
     tasks = plan(sources, config)
     shared = {sources: None for task in tasks for sources in task.people.values()}
@@ -63,6 +66,13 @@ def prepare_corpus(folder: str | Path, out: str | Path, config: CorpusConfig = C
     _tidy(out, {name for name, _ in shards})
     spent = sum(header["cpu_seconds"] for _, header in shards) + sum(_person_seconds(s, out) for s in shared)
     return _index(folder, out, shards, split_file, config, sources[0].layout, spent)
+
+
+def _validate(config: CorpusConfig) -> None:
+    least = {"workers": 0, "shard_clips": 1, "renderings": 1, "held_out_every": 1, "longest_seconds": 1}
+    for name, value in least.items():
+        if getattr(config, name) < value:
+            raise UserError(f"{name}: must be at least {value}, got {getattr(config, name)}")
 
 
 def plan(sources: Sequence[Source], config: CorpusConfig) -> list[ShardTask]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -118,11 +119,13 @@ def _dying(deaths: int) -> str:
 
 
 def _over_ray(function: Callable[..., Any], tasks: Sequence[tuple], workers: int, cluster: str) -> Iterator[Any]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report home
+    if cluster != "local":  # a cluster that is gone would be tried for a quarter of an hour
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
     try:
         import ray
     except ImportError as error:
         raise UserError("a cluster needs Ray: pip install 'geneface[cluster]'") from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report home
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, workers, cluster)
@@ -151,13 +154,22 @@ def _over_ray(function: Callable[..., Any], tasks: Sequence[tuple], workers: int
 def _connect(ray: Any, workers: int, cluster: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
+        _knock(cluster)
         if cluster == "local":
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
         else:
             ray.init(address=cluster, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"{cluster}: no Ray cluster can be reached there ({str(error).splitlines()[0]}); start one "
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{cluster}: no Ray cluster can be reached there ({reason}); start one "
                         "with ray start --head; where it asks for a token, set RAY_AUTH_MODE=token here as well") from error
+
+
+def _knock(cluster: str) -> None:
+    """Raise OSError where an address "host:port" does not answer, which Ray takes minutes to say."""
+    host, _, port = cluster.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _alone(function: Callable[..., Any], task: tuple) -> Any:

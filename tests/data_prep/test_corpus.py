@@ -193,6 +193,20 @@ def test_plan_covers_every_file_once():
     assert len(prepare.plan([source("x", size=10**9), source("y", size=10**9)], CONFIG)) == 2
 
 
+@pytest.mark.parametrize("options", [
+    dict(workers=-1), dict(shard_clips=0), dict(renderings=0), dict(held_out_every=0), dict(longest_seconds=0.0),
+])
+def test_options_out_of_range_are_named(options, tmp_path):
+    with pytest.raises(UserError, match=f"^{next(iter(options))}: must be at least"):
+        prepare.prepare_corpus(tmp_path, tmp_path / "out", replace(CONFIG, **options))
+
+
+def test_a_file_where_the_corpus_should_go(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match="out: is a file"):
+        prepare.prepare_corpus(tmp_path, tmp_path / "out")
+
+
 def test_a_shards_name_says_what_it_is_made_from(tmp_path):
     task = prepare.plan([source("x"), source("y")], CONFIG)[0]
     assert task.key(CONFIG) == task.key(replace(CONFIG, workers=3, cluster="auto", held_out_every=2))

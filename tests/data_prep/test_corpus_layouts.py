@@ -31,7 +31,11 @@ def test_finding_files(tmp_path):
         find_sources(tmp_path)
     build(tmp_path, "b/2.mp4", "1.MOV", "notes.txt", ".hidden/3.mp4", "b/2.avi", "v1.2.mp4")
     (tmp_path / "b" / "round").symlink_to(tmp_path)
-    assert [source.name for source in find_sources(tmp_path)] == ["1", "b/2.avi", "b/2.mp4", "v1.2"]
+    elsewhere = build(tmp_path.parent / f"{tmp_path.name}_other", "1.mp4", "1#1.mp4")
+    (tmp_path / "z").symlink_to(elsewhere)
+    (tmp_path / "lost.mp4").symlink_to("nowhere")
+    found = [source.name for source in find_sources(tmp_path)]
+    assert found == ["1", "b/2.avi", "b/2.mp4", "v1.2", "z/1#1.mp4", "z/1"]
     for option in ("layout", "people"):
         with pytest.raises(UserError, match=f"{option}: expected one of .*, got 'moon'"):
             find_sources(tmp_path, **{option: "moon"})

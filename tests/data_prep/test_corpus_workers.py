@@ -39,8 +39,9 @@ def test_without_ray(monkeypatch):
 
 def test_no_cluster_there():
     pytest.importorskip("ray")
-    with pytest.raises(UserError, match="no Ray cluster can be reached"):
-        list(workers.run_tasks(pow, [(2, 3)], cluster="auto"))
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"):
+        with pytest.raises(UserError, match=f"^{address}: no Ray cluster can be reached there"):
+            list(workers.run_tasks(pow, [(2, 3)], cluster=address))
 
 
 def kill_one(clips: Path, found: list[int]) -> None:
