@@ -18,7 +18,9 @@ import torch
 from geneface import ops
 from geneface.nerf import tcnn
 from geneface.nerf.cameras import camera_rays, image_pixels, invert_rigid
-from geneface.nerf.render import MAX_SAMPLES, MIN_NEAR_M, AvatarRenderer
+from geneface.nerf.portrait import MIN_NEAR_M
+from geneface.nerf.render import MAX_SAMPLES, AvatarRenderer
+from geneface.ops.field import count_samples
 from geneface.types import Avatar
 
 SIZE = 512
@@ -66,7 +68,7 @@ def graph(avatar: Avatar, precision: torch.dtype) -> dict[str, float]:
         *rays, field, *frame, portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M
     )
     expected = ops.render_rays(*arguments)
-    samples = int(ops.count_samples(*arguments).sum())
+    samples = int(count_samples(*arguments).sum())
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         for _ in range(3):
