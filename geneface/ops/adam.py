@@ -28,9 +28,7 @@ def adam_step(
         if not 0 <= beta < 1:
             raise ValueError(f"betas: must be at least 0 and below 1, got {tuple(betas)}")
     in_place = (value, exp_avg, exp_avg_sq)
-    # A GPU has memory bandwidth to spare: PyTorch's kernels do there.
-    native = value.device.type == "cpu" and library_for(value) is not None
-    if not native or not all(t.is_contiguous() for t in in_place):
+    if library_for(value) is None or not all(t.is_contiguous() for t in in_place):
         reference.adam_step(value, grad, exp_avg, exp_avg_sq, step, lr, betas, eps)
     else:
         _step(value, grad, exp_avg, exp_avg_sq, int(step), float(lr), float(betas[0]), float(betas[1]), float(eps))
