@@ -166,7 +166,8 @@ GENEFACE_INLINE void output_layer(const typename Precision::Unit* packed, int in
     });
 }
 
-// x [units(inputs)][kPacket] -> y = max(bias + weight x, 0), [units(outputs)][kPacket]: inputs of the next layer.
+// x [units(inputs)][kPacket] -> y = max(0, bias + weight x), [units(outputs)][kPacket]: inputs of the next layer.
+// With zero first, max hands on what is not a number.
 template <class Precision, class Bias>
 GENEFACE_INLINE void hidden_layer(const typename Precision::Unit* packed, int inputs, int outputs,
                                   const typename Precision::Unit* x, Bias bias, typename Precision::Unit* y) {
@@ -174,9 +175,9 @@ GENEFACE_INLINE void hidden_layer(const typename Precision::Unit* packed, int in
         constexpr int kRows = sizeof(sums) / sizeof(sums[0]), kFold = Precision::kFold;
         GENEFACE_UNROLL
         for (int r = 0; r < kRows; r += kFold) {
-            const Float even = max(sums[r], zero());
+            const Float even = max(zero(), sums[r]);
             Float odd = zero();
-            if (r + 1 < kRows) odd = max(sums[r + 1], odd);
+            if (r + 1 < kRows) odd = max(odd, sums[r + 1]);
             store(y + (first + r) / kFold * kPacket + lane, Precision::pack(even, odd));
         }
     });

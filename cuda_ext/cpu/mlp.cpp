@@ -130,8 +130,8 @@ private:
 
 // One layer of a block.
 template <int Samples, class Precision, class Emit>
-GENEFACE_INLINE void apply(const Rows<Precision>& in, const RightWeights<Precision>& weights, const Begin<Samples>& begin,
-                           Emit emit) {
+GENEFACE_INLINE void apply(const Rows<Precision>& in, const RightWeights<Precision>& weights,
+                           const Begin<Samples>& begin, Emit emit) {
     const LeftFactor<typename Precision::Unit> left{in.by_feature, in.row, 1};
     product<Precision>(left, weights.factor(), weights.steps(), Samples, weights.columns(), begin, emit);
 }
@@ -141,9 +141,9 @@ void apply_hidden(const Rows<Precision>& in, const RightWeights<Precision>& weig
                   const Rows<Precision>& out) {
     apply(in, weights, begin, [&](int first, int column, auto& sums) {
         constexpr int kHeight = sizeof(sums) / sizeof(sums[0]);
-        GENEFACE_UNROLL
+        GENEFACE_UNROLL  // with zero first, max hands on what is not a number
         for (int r = 0; r + 1 < kHeight; r += 2)
-            out.put(first + r, column, max(sums[r], zero()), max(sums[r + 1], zero()));
+            out.put(first + r, column, max(zero(), sums[r]), max(zero(), sums[r + 1]));
     });
 }
 
@@ -224,7 +224,8 @@ struct Backward {
     Backward(const Call& the_call, const float* const* weights, const float* the_grad_out,
              float* const* the_grad_inputs, bool the_need_weights, bool the_need_offsets)
         : call(the_call), grad_out(the_grad_out), grad_inputs(the_grad_inputs), need_inputs(false),
-          need_weights(the_need_weights), need_offsets(the_need_offsets), layer(layer_weights<Precision>(call, weights)) {
+          need_weights(the_need_weights), need_offsets(the_need_offsets),
+          layer(layer_weights<Precision>(call, weights)) {
         for (int n = 0; n < call.net.inputs; ++n) need_inputs = need_inputs || grad_inputs[n];
         for (int l = 0; l < call.net.layers; ++l)
             transposed.emplace_back(weights[l], call.width(l), 1, call.width(l + 1), call.width(l));

@@ -40,8 +40,8 @@ def _step(
     eps: float,
 ) -> None:
     _ADAM(
-        value.device, value.numel(), value, grad.contiguous(), exp_avg, exp_avg_sq, lr / (1 - beta1**step), beta1, beta2,
-        (1 - beta2**step) ** -0.5, eps,
+        value.device, value.numel(), value, grad.contiguous(), exp_avg, exp_avg_sq, lr / (1 - beta1**step), beta1,
+        beta2, (1 - beta2**step) ** -0.5, eps,
     )
 
 

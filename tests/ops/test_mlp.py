@@ -70,6 +70,14 @@ def test_bf16_rounds(backend):
     assert rounded.item() == (x.bfloat16().float() * weight.bfloat16().float()).item() != exact.item()
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+def test_not_a_number_is_not_hidden(backend, bf16):
+    (x,), (first, second), _, _ = _arguments(40, (5,), (16, 3), 0)
+    x[7, 2] = float("nan")
+    out = ops.mlp([backend.tensor(x)], [backend.tensor(first), backend.tensor(second)], bf16=bf16).cpu()
+    assert out[7].isnan().all() and out.isnan().sum() == 3
+
+
 def test_many_chunks_of_samples(backend):
     arguments = _arguments(5000, (32, 16), (64, 18), 37)
     grad_out = _gradient(arguments, 18)
