@@ -1,6 +1,7 @@
 # make demo    everything once on a synthetic person: video and report in demo/
 # make test    all tests
 # make cuda    the CUDA kernels, compiled for every GPU generation; needs nvcc (on PATH or in CUDA_HOME), no GPU
+# make sanitize  the kernels' tests on libraries that stop at any access out of bounds or undefined operation (GCC)
 # make install only the virtual environment and the package in it
 #
 # PYTHON=python3.12      which Python makes .venv (3.10 to 3.12)
@@ -23,7 +24,7 @@ STAMPS := $(VENV)/stamps
 CUDA_PYTHON = $(if $(wildcard $(PY)),$(PY),$(PYTHON))
 KERNELS := $(wildcard cuda_ext/*/*.h cuda_ext/*/*.cpp cuda_ext/*/*.cu)
 
-.PHONY: demo test cuda install clean
+.PHONY: demo test cuda sanitize install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -35,6 +36,9 @@ test: install
 # Any Python with setuptools builds them: nothing of PyTorch is needed.
 cuda:
 	GENEFACE_CUDA=only $(CUDA_PYTHON) setup.py --quiet build_ext --inplace --force
+
+sanitize: install
+	$(PY) tools/sanitize.py
 
 install: $(STAMPS)/package
 

@@ -3,8 +3,9 @@
 `cuda_ext` becomes plain C-ABI shared libraries in `geneface/ops/_native`, loaded with ctypes: no PyTorch
 at build time, one build for every PyTorch and Python. The CPU library is built once per instruction set
 and the right one is picked at run time. The CUDA library is built where nvcc is found; GENEFACE_CUDA=0
-leaves it out, GENEFACE_CUDA=1 makes its absence an error, GENEFACE_CUDA=only builds nothing else. GENEFACE_CUDA_ARCHS ("80;90") narrows
-down the GPU generations.
+leaves it out, GENEFACE_CUDA=1 makes its absence an error, GENEFACE_CUDA=only builds nothing else.
+GENEFACE_CUDA_ARCHS ("80;90") narrows down the GPU generations. GENEFACE_SANITIZE ("portable;avx2") is for
+tools/sanitize.py: only these CPU libraries, which stop at the first access out of bounds or undefined operation.
 
 A failed build does not fail the installation: the ops then run on their PyTorch reference, with a warning.
 """
@@ -34,6 +35,8 @@ VARIANTS = {
     "avx512": AVX512,
     "avx512bf16": [*AVX512, "-mavx512bf16"],
 }
+# Little optimisation: with more, compilation takes minutes a file.
+SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = tuple(f"cuda_ext/cuda/{name}.cu" for name in ("field", "march", "occupancy", "rasterize"))
 FORCED = os.environ.get("GENEFACE_CUDA") in ("1", "only")  # a failure is then an error
@@ -69,6 +72,8 @@ def libraries() -> list[Extension]:
     found = [library("cpu_portable", [*SOURCES, *ONCE])]
     if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32":
         found += [library(f"cpu_{variant}", SOURCES) for variant in VARIANTS]
+    sanitized = os.environ.get("GENEFACE_SANITIZE", "").split(";")
+    found = [ext for ext in found if sanitized == [""] or ext.name.rsplit("_cpu_", 1)[1] in sanitized]
     if wanted == "1" or (wanted == "" and find_nvcc()):
         found.append(library("cuda", CUDA_SOURCES))
     return found
@@ -85,6 +90,11 @@ class BuildLibraries(build_ext):
 
     def get_libraries(self, ext: Extension) -> list[str]:
         return []  # never link to Python
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.parallel is None:  # libraries are compiled side by side
+            self.parallel = os.cpu_count()
 
     def run(self) -> None:
         self.failed: dict[str, str] = {}
@@ -136,6 +146,8 @@ class BuildLibraries(build_ext):
             common = ["-std=c++17", "-O3", "-fvisibility=hidden", "-fopenmp-simd", "-fno-math-errno",
                       "-fno-trapping-math", "-g0", "-pthread", *machine]
             exact, link = ["-ffp-contract=off"], ["-pthread"]
+            if os.environ.get("GENEFACE_SANITIZE"):
+                common, link = common + SANITIZE, link + SANITIZE
         objects = []
         for source in ext.sources:
             objects += self.compiler.compile(

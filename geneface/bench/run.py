@@ -15,7 +15,8 @@ from ..errors import UserError
 from ..ops import native
 from ..progress import say
 from ..types import Avatar
-from .cases import CASES, PICTURE_RAYS, Case, picture_scene
+from .case import Case
+from .cases import CASES, PICTURE_RAYS, picture_scene
 from .ceiling import Ceiling, cpu_ceiling, cuda_ceiling
 from .frames import time_frames
 from .scene import Scene

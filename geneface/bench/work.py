@@ -89,6 +89,13 @@ def grid_encode_position_gradient(spec: GridSpec) -> Work:
     return Work(operations, 0, FLOAT * (2 * spec.dims + spec.width), _row_reads(spec, False))
 
 
+def grid_total_variation(spec: GridSpec) -> Work:
+    """A vertex and the next along each axis, at every level."""
+    rows = spec.dims + 1
+    operations = spec.levels * (2 * spec.dims + 3 * spec.dims * spec.features)
+    return Work(operations, 0, FLOAT * (spec.dims + 1), spec.levels * rows * math.ceil(spec.features * 4 / 8))
+
+
 def mlp(widths: Sequence[int], half: bool = False) -> Work:
     """A network without biases; half: its products are bfloat16."""
     products = 2 * sum(a * b for a, b in zip(widths, widths[1:]))
@@ -133,6 +140,11 @@ def march(steps: float) -> Work:
     return Work(steps * 6, 0, 2 * FLOAT, steps)
 
 
+def sample_points() -> Work:
+    """A sample: depth read, position and ray number written."""
+    return Work(6, 0, FLOAT * (1 + 3) + 8)
+
+
 def composite(channels: int) -> Work:
     """A sample: sigma, t, dt and channels are read."""
     return Work(6 + 2 * channels, 0, FLOAT * (3 + channels))
@@ -141,6 +153,21 @@ def composite(channels: int) -> Work:
 def composite_gradient(channels: int) -> Work:
     """Sigma, t, dt and channels are read, gradients of sigma and channels written."""
     return Work(12 + 6 * channels, 0, FLOAT * (3 + channels + 1 + channels))
+
+
+def composite_weights() -> Work:
+    """A sample: sigma and dt are read, the weight written."""
+    return Work(4, 0, FLOAT * 3)
+
+
+def occupancy_record() -> Work:
+    """A sample: position and weight are read, and the cell that it lies in."""
+    return Work(9, 0, FLOAT * (3 + 1), 1)
+
+
+def occupancy_update() -> Work:
+    """A cell: its weight is read and written, the hull read, a bit written; growing costs nothing at best."""
+    return Work(1, 0, FLOAT * 2 + 1 + 1 / 8)
 
 
 def pack_bits() -> Work:
