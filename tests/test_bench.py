@@ -150,6 +150,7 @@ def test_everything_is_measured(avatar, tmp_path, monkeypatch, capsys):
     frame = result["frame"]
     assert (frame["width"], frame["height"], frame["frames"]) == (32, 32, 2)
     assert 0 < frame["ms_p50"] <= frame["ms_p95"] and frame["fps"] > 0
+    assert frame["head"]["ms_fp32"] > 0 and frame["head"]["ms_reference"] is None
     assert result["machine"]["threads"] == 1
 
 
@@ -165,22 +166,13 @@ def test_table_shows_what_was_asked_for(capsys, monkeypatch):
 
 
 @needs_kernels
-def test_frames_are_those_of_the_avatar(avatar, monkeypatch):
-    drawn = []
-
-    class Renderer:
-        size = (40, 30)
-
-        def __init__(self, *arguments, **named):
-            drawn.append((arguments[1], named["device"].type))
-
-        def frame(self, landmarks, pose):
-            drawn.append((landmarks.shape, pose.shape))
-
-    monkeypatch.setattr(frames, "AvatarRenderer", Renderer)
-    result = frames.time_frames(avatar, 40, 20, torch.device("cpu"))
-    assert drawn[0] == (40, "cpu") and drawn[1:] == [((68, 3), (4, 4))] * 21
-    assert (result["width"], result["height"], result["frames"]) == (40, 30, 20)
+def test_head_is_compared_with_the_reference(avatar):
+    result = frames.time_frames(avatar, 40, 2, torch.device("cpu"), reference=True)
+    head = result["head"]
+    assert 0 < head["pixels"] < 40 * 40
+    assert head["ratio_to_reference"] == head["ms_reference"] / head["ms_fp32"]
+    assert 0 <= head["difference"] < 0.01
+    assert head["psnr_bf16"] > 40
 
 
 @pytest.mark.parametrize(

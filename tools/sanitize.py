@@ -30,6 +30,16 @@ def runtime_library(name: str) -> Path | None:
     return path.resolve() if path.is_absolute() and path.is_file() else None
 
 
+def environment() -> dict[str, str]:
+    """What a process needs to load libraries built so.
+
+    Python itself is not built for the sanitizers: their library has to be there first, with the one that it takes
+    exceptions from. Leaks are Python's own.
+    """
+    libraries = [str(runtime_library(name)) for name in ("libasan.so", "libstdc++.so")]
+    return {"LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
 def copy_sources() -> None:
     """The source tree, without what an ordinary build made and without CUDA, which the tests would emulate."""
     for name in COPIED:
@@ -48,8 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fastest", action="store_true", help="only the library for this processor")
     options, rest = parser.parse_known_args(arguments)
-    libraries = [runtime_library(name) for name in ("libasan.so", "libstdc++.so")]
-    if None in libraries:
+    if runtime_library("libasan.so") is None:
         print("sanitize: g++ and its libasan are needed; on Debian, apt install g++", file=sys.stderr)
         return 2
     sys.path.insert(0, str(ROOT))
@@ -72,14 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.fastest:
         # The ordinary portable library says what this processor can run.
         shutil.copy(native.library_path("cpu_portable"), folder)
-        rest = ["-k", usable[-1], *rest]
-    run = {
-        **os.environ,
-        # Python itself is not built for the sanitizers: their library has to be there first, with the one that it
-        # takes exceptions from. Leaks are Python's own.
-        "LD_PRELOAD": " ".join(map(str, libraries)), "ASAN_OPTIONS": "detect_leaks=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONPATH": str(WORK),
-    }
+        if not any(word.startswith("-k") for word in rest):
+            rest = ["-k", usable[-1], *rest]
+    run = {**os.environ, **environment(), "PYTHONPATH": str(WORK)}
     tests = [sys.executable, "-m", "pytest", "-q", "tests/ops", "--ignore", "tests/ops/test_build.py"]
     return subprocess.run([*tests, *rest], cwd=WORK, env=run).returncode
 

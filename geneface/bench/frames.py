@@ -1,4 +1,4 @@
-"""Whole frames of an avatar, as `render` makes them; encoding the video is not counted."""
+"""Frames of an avatar, as `render` makes them; encoding the video is not counted."""
 from __future__ import annotations
 
 import time
@@ -6,32 +6,78 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..nerf.render import AvatarRenderer
+from ..nerf.render import AvatarRenderer, Layers
+from ..ops import native
 from ..progress import say
 from ..types import Avatar
 
 
-def time_frames(avatar: Avatar, size: int, count: int, device: torch.device) -> dict[str, Any]:
+def time_frames(avatar: Avatar, size: int, count: int, device: torch.device, reference: bool) -> dict[str, Any]:
     """Time `count` successive frames, after one that is not counted.
 
     Args:
         size: longer side [px]; 0 for the avatar's own.
+        reference: compare the head with plain PyTorch's, too, which takes seconds a frame (CPU only).
 
     Returns:
-        fps (of the mean time), ms_p50, ms_p95, width, height, frames.
+        fps (of the mean time), ms_p50, ms_p95 of whole frames, width, height, frames, and `head`: ms and fps of
+        frames without the torso, in bfloat16 and float32, the pixels where there is any head, and with `reference`
+        the reference's ms, how many times faster float32 is, and how far the head's pixels are from it: mean
+        absolute difference of float32 [%] and PSNR of bfloat16 [dB].
     """
     say("frames ...")
     renderer = AvatarRenderer(avatar, size, device=device)
-    poses, motion = avatar.camera.head_to_camera, avatar.motion_reference
-    times = []
-    for index in range(-1, count):
-        began = time.perf_counter()
-        renderer.frame(motion[index % len(motion)], poses[index % len(poses)])  # ends in the memory of the CPU
-        if index >= 0:
-            times.append(1e3 * (time.perf_counter() - began))
+    times = _times(renderer, avatar, count)
     width, height = renderer.size
     return {
         "fps": 1e3 / float(np.mean(times)), "ms_p50": float(np.percentile(times, 50)),
         "ms_p95": float(np.percentile(times, 95)), "width": width, "height": height, "frames": count,
+        "head": _head(avatar, size, count, device, reference and device.type == "cpu"),
+    }
+
+
+def _times(renderer: AvatarRenderer, avatar: Avatar, count: int) -> list[float]:
+    """Milliseconds of frames 0 to count - 1, replaying the avatar's own motion and poses."""
+    times = []
+    for index in range(-1, count):
+        began = time.perf_counter()
+        renderer.frame(*_driving(avatar, index))  # ends in the memory of the CPU
+        if index >= 0:
+            times.append(1e3 * (time.perf_counter() - began))
+    return times
+
+
+def _driving(avatar: Avatar, index: int) -> tuple[np.ndarray, np.ndarray]:
+    poses, motion = avatar.camera.head_to_camera, avatar.motion_reference
+    return motion[index % len(motion)], poses[index % len(poses)]
+
+
+def _head(avatar: Avatar, size: int, count: int, device: torch.device, reference: bool) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    layers: dict[str, Layers] = {}
+    for name, half in (("bf16", True), ("fp32", False)):
+        renderer = AvatarRenderer(avatar, size, amp=half, device=device)
+        renderer.portrait.torso_region.zero_()
+        median = float(np.median(_times(renderer, avatar, count)))
+        figures |= {f"ms_{name}": median, f"fps_{name}": 1e3 / median}
+        layers[name] = renderer.layers(*_driving(avatar, 0))
+    shown = layers["fp32"].head_alpha > 0
+    figures["pixels"] = int(shown.sum())
+    if not reference:
+        return figures | {"ms_reference": None, "ratio_to_reference": None, "difference": None, "psnr_bf16": None}
+    with native.use_cpu_library(None):
+        began = time.perf_counter()
+        truth = renderer.layers(*_driving(avatar, 0))
+        spent = 1e3 * (time.perf_counter() - began)
+
+    def off(name: str) -> Tensor:
+        return (layers[name].rgb - truth.rgb)[shown].double()
+
+    square = float(off("bf16").square().mean())
+    return figures | {
+        "ms_reference": spent, "ratio_to_reference": spent / figures["ms_fp32"],
+        "difference": 100 * float(off("fp32").abs().mean()),
+        "psnr_bf16": -10 * float(np.log10(square)) if square > 0 else None,
     }

@@ -87,7 +87,9 @@ def bench(
         chosen = [case for case in CASES if not only or case.name in only]
         timed = {case.name: _time_case(case, scene, backends, effort) for case in chosen}
         step = _time_step(place, effort) if not only or "train_step" in only else None
-        frame = None if person is None else time_frames(person, size, effort.frames, place)
+        frame = None if person is None else time_frames(
+            person, size, effort.frames, place, effort.reference_seconds > 0
+        )
         # Other programs may have had their share the first time.
         ceiling = ceiling.better(_ceiling(place, effort))
     return {

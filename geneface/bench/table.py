@@ -34,10 +34,17 @@ def print_table(result: dict[str, Any]) -> None:
         )
     frame = result["frame"]
     if frame is not None:
+        head = frame["head"]
         console.print(
             f"frame          {frame['ms_p50']:.1f} ms, 95 % within {frame['ms_p95']:.1f} ms, {frame['fps']:.1f} frames/s "
-            f"at {frame['width']}x{frame['height']}"
+            f"at {frame['width']}x{frame['height']}\n"
+            f"  head alone   {head['ms_bf16']:.1f} ms in bfloat16, {head['ms_fp32']:.1f} in float32, {head['pixels']:,} pixels"
         )
+        if head["ms_reference"] is not None:
+            console.print(
+                f"  reference    {head['ms_reference']:,.0f} ms; float32 is off by {head['difference']:.4f} %, "
+                f"bfloat16 by {_short(head['psnr_bf16'] or 0)} dB"
+            )
 
 
 def _ops(rows: dict[str, dict[str, dict[str, Any]]]):
