@@ -35,8 +35,12 @@ VARIANTS = {
     "avx512": AVX512,
     "avx512bf16": [*AVX512, "-mavx512bf16"],
 }
-# Little optimisation: with more, compilation takes minutes a file.
-SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+# Little optimisation and checks by call: otherwise compilation takes minutes a file. What is not undefined behaviour's
+# to find, the address sanitizer does.
+SANITIZE = [
+    "-O1", "-fsanitize=address,undefined", "-fno-sanitize=null,object-size,pointer-overflow", "-fno-sanitize-recover=all",
+    "--param=asan-instrumentation-with-call-threshold=0", "-fno-omit-frame-pointer",
+]
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = tuple(f"cuda_ext/cuda/{name}.cu" for name in ("field", "march", "occupancy", "rasterize"))
 FORCED = os.environ.get("GENEFACE_CUDA") in ("1", "only")  # a failure is then an error
