@@ -161,8 +161,8 @@ def _connect(ray: Any, workers: int, cluster: str) -> None:
             ray.init(address=cluster, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{cluster}: no Ray cluster can be reached there ({reason}); start one "
-                        "with ray start --head; where it asks for a token, set RAY_AUTH_MODE=token here as well") from error
+        raise UserError(f"{cluster}: no Ray cluster can be reached there ({reason}); start one with "
+                        "ray start --head; if it asks for a token, set RAY_AUTH_MODE=token here too") from error
 
 
 def _knock(cluster: str) -> None:

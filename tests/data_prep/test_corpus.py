@@ -78,6 +78,22 @@ def test_silence_and_jumps_are_dropped():
     clips.check(clip("c"), CONFIG)
 
 
+@pytest.mark.parametrize("before, jump, after, shots", [
+    (0.0, 0.05, 0.0, 1), (0.0, 0.12, 0.0, 2), (0.03, 0.12, 0.0, 1), (0.0, 0.12, 0.03, 1), (0.09, 0.09, 0.09, 1),
+    (0.3, 0.4, 0.3, 2),
+])
+def test_a_jump_cut_is_a_step_out_of_stillness(before, jump, after, shots):
+    """Steps in widths of the face, to and fro; a head that shakes is no cut."""
+    found = detections(60)
+    width = np.ptp(found.landmarks[0, :, 0])
+    steps = np.zeros(60)
+    steps[20:30], steps[30], steps[31:40] = before * (-1) ** np.arange(10), jump, after * (-1) ** np.arange(9)
+    found.landmarks[..., 0] += (np.cumsum(steps) * width)[:, None]
+    runs = clips._shots(found)
+    assert len(runs) == shots and runs[0][0] == 0 and runs[-1][1] == 60
+    assert shots == 1 or runs[0][1] == runs[1][0] == 30
+
+
 @pytest.mark.parametrize("seconds", [1.6, 2.0, 2.5])
 def test_audio_is_cut_to_the_video(seconds):
     audio = np.full(int(seconds * RATE), 3277, np.int16)
