@@ -10,6 +10,7 @@ _SIDE = 2.6  # side of the crop in face heights (chin to hairline): head, neck a
 _ABOVE = 0.62  # hair above the hairline, in face heights
 _BELOW = 0.45  # neck below the chin
 _MIDDLE = 0.46  # height of the face's middle in the crop: a little above the centre
+_PORTRAIT = 0.25  # least height of the face in a square picture that is left as it is
 _SLOW = 0.8  # the crop follows what is slower than this [s]; what is faster is the head's own movement
 
 
@@ -22,7 +23,7 @@ def choose_crop(width: int, height: int, faces: np.ndarray) -> Crop:
     """
     require(len(faces) > 0, "faces: none given")
     shorter = min(width, height)
-    if _square(width, height):
+    if _framed(width, height, faces):
         return Crop((width - shorter) // 2, (height - shorter) // 2, shorter, width, height)
     side, place = _frame_around(faces, shorter)
     x, y = (int(round(min(max(v, 0), limit - side))) for v, limit in zip(place, (width, height)))
@@ -42,7 +43,7 @@ def follow_crop(width: int, height: int, faces: np.ndarray, looked: np.ndarray, 
     from scipy.ndimage import gaussian_filter1d
 
     require(len(faces) == len(looked) > 0, f"faces: expected one per look, got {len(faces)} for {len(looked)}")
-    if _square(width, height):
+    if _framed(width, height, faces):
         return choose_crop(width, height, faces)
     middles = (faces[:, :2] + faces[:, 2:]) / 2
     path = np.stack([np.interp(np.arange(frames), looked, middles[:, axis]) for axis in (0, 1)], 1)
@@ -57,9 +58,11 @@ def follow_crop(width: int, height: int, faces: np.ndarray, looked: np.ndarray, 
     return Crop(int(x), int(y), side, width, height, tuple((float(a), float(b)) for a, b in corners))
 
 
-def _square(width: int, height: int) -> bool:
-    """Whether the picture is a square already, or so nearly that nothing is lost: it is used whole."""
-    return abs(width - height) <= 0.02 * min(width, height)
+def _framed(width: int, height: int, faces: np.ndarray) -> bool:
+    """Whether the picture is a portrait already: a square, or so nearly that nothing is lost, with a face of some size
+    in it. It is used whole."""
+    side = min(width, height)
+    return abs(width - height) <= 0.02 * side and float(np.median(faces[:, 3] - faces[:, 1])) >= _PORTRAIT * side
 
 
 def _frame_around(faces: np.ndarray, longest: int) -> tuple[int, np.ndarray]:

@@ -18,8 +18,13 @@ def faces(left, top, right, bottom, count=20, sway=0):
 
 @pytest.mark.parametrize("width,height", [(512, 512), (480, 480), (513, 512), (100, 101)])
 def test_square_picture_is_used_whole(width, height):
-    crop = choose_crop(width, height, faces(40, 40, 60, 70))
+    crop = choose_crop(width, height, faces(0.4 * width, 0.3 * height, 0.6 * width, 0.6 * height))
     assert crop.side == min(width, height) and crop.x <= 1 and crop.y <= 1
+
+
+def test_small_face_in_a_square_picture_is_cropped_to():
+    crop = choose_crop(1080, 1080, faces(700, 300, 820, 460))
+    assert crop.side == round(2.6 * 160) and 700 - 200 < crop.x < 700 and crop.x + crop.side > 820
 
 
 def test_wide_picture_follows_the_face():
@@ -82,7 +87,7 @@ def test_following_crop_keeps_the_head_in_place_and_its_own_movement():
 
 def test_following_crop_of_a_square_picture_is_the_picture():
     looked, boxes = walk()
-    assert follow_crop(512, 512, boxes / 4, looked, 200, 25.0) == Crop(0, 0, 512, 512, 512)
+    assert follow_crop(512, 512, boxes / 4 + [0, 0, 0, 120], looked, 200, 25.0) == Crop(0, 0, 512, 512, 512)
     with pytest.raises(ValueError, match="faces"):
         follow_crop(640, 480, boxes, looked[:3], 200, 25.0)
 
