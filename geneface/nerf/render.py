@@ -19,7 +19,7 @@ from .torso import pose_values
 CHUNK = 65536  # torso pixels evaluated at once: bounds memory
 MAX_SAMPLES = 64
 TILE = 8  # rays are rendered in square tiles of pixels: neighbours read the same table rows
-HIDDEN = 0.999  # head opacity behind which the torso cannot be seen
+HIDDEN = 0.999  # head opacity behind which nothing can be seen: neither the torso nor further samples of the head
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def render_layers(
     image[rows], alpha[rows], depth[rows] = ops.render_rays(
         rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks.flatten(), head_code),
         portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
+        early_stop=1 - HIDDEN,
     )
     landmarks, pose = landmarks[None], head_to_camera[None]
     torso_rgb, torso_alpha = torch.zeros_like(image), torch.zeros_like(alpha)
