@@ -8,8 +8,7 @@
 
 namespace {
 
-constexpr int64_t kRays = 128;       // rays of one task
-constexpr int64_t kPoints = 256;     // rays of one task that only moves data
+constexpr int64_t kRays = 128;  // rays of one task
 
 struct GivenOpacity {
     const float* values;
@@ -82,27 +81,6 @@ int geneface_composite_alive(int64_t n, int32_t channels, const int64_t* alive, 
             geneface::composite_further(opacity_of, rgb, t, offsets[i], offsets[i + 1], channels, early_stop,
                                         transmittance[ray], image + ray * channels, alpha[ray], depth[ray]);
         }
-    });
-    return 0;
-}
-
-int geneface_sample_points(int64_t n, const float* rays_o, const float* rays_d, const float* t, const int64_t* offsets,
-                           float* x, int64_t* ray, intptr_t context) {
-    geneface::parallel_ranges(n, kPoints, static_cast<int>(context), [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-            for (int64_t sample = offsets[i]; sample < offsets[i + 1]; ++sample) {
-                geneface::point_on_ray(rays_o + 3 * i, rays_d + 3 * i, t[sample], x + 3 * sample);
-                ray[sample] = i;
-            }
-    });
-    return 0;
-}
-
-int geneface_sample_points_backward(int64_t n, const float* t, const int64_t* offsets, const float* grad_x,
-                                    float* grad_o, float* grad_d, intptr_t context) {
-    geneface::parallel_ranges(n, kPoints, static_cast<int>(context), [=](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-            geneface::point_gradients(t, grad_x, offsets[i], offsets[i + 1], grad_o + 3 * i, grad_d + 3 * i);
     });
     return 0;
 }

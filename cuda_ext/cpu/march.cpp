@@ -1,6 +1,7 @@
 // Rays through boxes and occupancy grids on the CPU. Built without floating-point contraction.
 #include "../include/geneface_ops.h"
 #include "../include/rays.h"
+#include "../include/volume.h"
 #include "march_block.h"
 #include "parallel.h"
 
@@ -81,6 +82,27 @@ int geneface_march_alive(int64_t n, const int64_t* alive, const float* rays_o, c
             counts[i] = march(cells, rays_o + 3 * ray, rays_d + 3 * ray, nears[ray], fars[ray], jitter[ray], step,
                               max_samples, t + i * max_samples, next[ray]);
         }
+    });
+    return 0;
+}
+
+int geneface_sample_points(int64_t n, const float* rays_o, const float* rays_d, const float* t, const int64_t* offsets,
+                           float* x, int64_t* ray, intptr_t context) {
+    geneface::parallel_ranges(n, 2 * kRays, static_cast<int>(context), [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            for (int64_t sample = offsets[i]; sample < offsets[i + 1]; ++sample) {
+                geneface::point_on_ray(rays_o + 3 * i, rays_d + 3 * i, t[sample], x + 3 * sample);
+                ray[sample] = i;
+            }
+    });
+    return 0;
+}
+
+int geneface_sample_points_backward(int64_t n, const float* t, const int64_t* offsets, const float* grad_x,
+                                    float* grad_o, float* grad_d, intptr_t context) {
+    geneface::parallel_ranges(n, 2 * kRays, static_cast<int>(context), [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            geneface::point_gradients(t, grad_x, offsets[i], offsets[i + 1], grad_o + 3 * i, grad_d + 3 * i);
     });
     return 0;
 }

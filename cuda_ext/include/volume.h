@@ -100,9 +100,9 @@ GENEFACE_HD void composite_ray_backward(const Opacity& opacity_of, const float* 
     }
 }
 
-// Position [3] at depth t.
+// Position [3] at depth t. Rounded twice, as the fused renderer does: fine levels of a grid show the last bit.
 GENEFACE_HD void point_on_ray(const float* o, const float* d, float t, float* x) {
-    for (int c = 0; c < 3; ++c) x[c] = o[c] + t * d[c];
+    for (int c = 0; c < 3; ++c) x[c] = o[c] + product(t, d[c]);
 }
 
 // Gradients of positions of a ray's samples -> of its origin and direction [3].

@@ -234,6 +234,7 @@ def test_sample_points_agree_with_reference(backend, size):
     assert_near(actual[1], expected[1].float(), GRADIENT)
     assert_near(actual[2], expected[2].float(), GRADIENT)
     assert torch.equal(actual[3].cpu(), expected[3])
+    assert torch.equal(actual[0].cpu(), rays_o[expected[3]] + t[:, None] * rays_d[expected[3]])  # to the last bit
 
 
 def test_gradients_of_samples_go_to_their_own_ray(backend):
