@@ -1,4 +1,4 @@
-"""Grid encodings, on the samples of the formula head's picture."""
+"""Grid encodings, on the samples of the formula head's picture, and the optimiser of their tables."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from .. import ops
 from . import work
 from .case import Case, Prepared, gradient
 from .scene import Scene
+
+MOVING = 0.75  # share of a table's rows that an optimisation step moves
 
 
 def _encode(dims: int, half: bool = False) -> Callable[[Scene, int], Prepared]:
@@ -48,6 +50,19 @@ def _total_variation(scene: Scene, rays: int) -> Prepared:
     return Prepared(lambda: ops.grid_total_variation(x, table, spec), len(x), work.grid_total_variation(spec))
 
 
+def _adam(scene: Scene, rays: int) -> Prepared:
+    """A 3D grid's table; samples have read three rows of four."""
+    value = scene.portrait.head.position_table.detach().clone()
+    gradient = torch.randn_like(value) * (torch.rand_like(value[:, :1]) < MOVING)
+    averages = torch.zeros_like(value), torch.zeros_like(value)
+
+    def run() -> Tensor:
+        ops.adam_step(value, gradient, *averages, 1, 1e-2, (0.9, 0.99), 1e-15)
+        return value
+
+    return Prepared(run, value.numel(), work.adam(MOVING))
+
+
 GRID_CASES = (
     Case("grid_encode_3d", "samples", _encode(3), 0.05),
     Case("grid_encode_3d_bf16", "samples", _encode(3, True), 0.05),
@@ -56,4 +71,5 @@ GRID_CASES = (
     Case("grid_encode_3d_table_gradient", "samples", _table_gradient, 0.05),
     Case("grid_encode_2d_position_gradient", "samples", _position_gradient, 0.05),
     Case("grid_total_variation", "samples", _total_variation, 0.05),
+    Case("adam_step", "parameters", _adam),
 )

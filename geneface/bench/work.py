@@ -180,6 +180,6 @@ def rasterize() -> Work:
     return Work(0, 0, FLOAT * 5)
 
 
-def adam(touched: float) -> Work:
-    """A parameter: its gradient is read; touched: share for which parameter and moments are read and written too."""
-    return Work(16 * touched, 0, FLOAT * (1 + 6 * touched))
+def adam(moving: float) -> Work:
+    """A parameter: its gradient and its average are read; of the moving share, all is read and written."""
+    return Work(14 * moving, 0, FLOAT * (2 + 5 * moving))
