@@ -36,7 +36,6 @@ def test_kernels_of_this_processor_are_clean(tool):
         capture_output=True, text=True, env={**os.environ, "PYTEST_ADDOPTS": ""},
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "passed" in done.stdout
 
 
 @pytest.mark.parametrize(
