@@ -11,6 +11,8 @@ def print_table(result: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
+    # Wide enough, whatever the terminal: a cut number is worse than a wrapped line.
+    console.width = max(console.width, 120)
     machine, ceiling = result["machine"], result["ceiling"]
     half = ceiling["bf16_gflops"]
     console.print(f"{machine['device']}, {machine['threads']} threads", markup=False)
@@ -20,8 +22,7 @@ def print_table(result: dict[str, Any]) -> None:
         f"{ceiling['gather_m_s']:,.0f} M random reads/s\n"
     )
     if result["ops"]:
-        # Wide enough, whatever the terminal: a cut number is worse than a wrapped line.
-        console.print(_ops(result["ops"]), width=max(console.width, 120))
+        console.print(_ops(result["ops"]))
         console.print(
             "\nbound: what limits the op at best, and how near it comes; x reference: against plain PyTorch here\n"
         )
@@ -42,8 +43,8 @@ def print_table(result: dict[str, Any]) -> None:
         )
         if head["ms_reference"] is not None:
             console.print(
-                f"  reference    {head['ms_reference']:,.0f} ms; float32 is off by {head['difference']:.4f} %, "
-                f"bfloat16 by {_short(head['psnr_bf16'] or 0)} dB"
+                f"  reference    {head['ms_reference']:,.0f} ms at half the size, {_short(head['ratio_to_reference'])} times "
+                f"float32's; float32 is off by {head['difference']:.4f} %, bfloat16 by {_short(head['psnr_bf16'] or 0)} dB"
             )
 
 
