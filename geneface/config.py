@@ -46,7 +46,7 @@ class FitConfig:
     log2_table_size: int = 16  # rows per level, as a power of two
     hidden: int = 64  # width of the networks
     grid_size: int = 128  # occupancy cells per axis
-    step_mm: float = 3.0  # sample distance in head space at the end of the fit
+    step_mm: float = 4.0  # sample distance in head space at the end of the fit
     lr_grid: float = 1e-2  # learning rate of grids
     lr_net: float = 2e-3  # learning rate of networks and appearance codes
     lr_decay: float = 0.03  # learning rates end at this share

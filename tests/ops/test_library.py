@@ -14,6 +14,9 @@ from geneface.ops import native, reference
 
 AABB = torch.tensor([-1.0, -1, -1, 1, 1, 1])
 
+# Checked in files of their own, whose arguments they share; `mlp_backward` through `mlp`.
+ELSEWHERE = {"adam_step", "mlp", "mlp_backward", "render_rays"}
+
 pytestmark = pytest.mark.skipif(not native.cpu_variants(), reason="the native kernels are not built")
 
 
@@ -60,8 +63,9 @@ def test_opcheck(name):
 
 
 def test_every_op_is_checked():
-    names = {name.removeprefix("geneface::") for name in torch._library.custom_ops.OPDEFS if name.startswith("geneface::")}
-    assert names == set(cases())
+    ours = (name.split("::") for name in torch._library.custom_ops.OPDEFS)
+    names = {name for space, name in ours if space == "geneface"}
+    assert names == set(cases()) | ELSEWHERE
 
 
 def test_native_is_taken_for_float32_only():
