@@ -37,12 +37,14 @@ class Case:
         items: what the rate counts.
         prepare: (scene, rays) -> inputs at hand, for so many rays of the picture.
         reference_rays: share of the rays that the slow reference is timed on.
+        times: as many rays as for other ops.
     """
 
     name: str
     items: str
     prepare: Callable[[Scene, int], Prepared]
     reference_rays: float = 1.0
+    times: int = 1
 
 
 def gradient(output: Tensor, inputs: tuple[Tensor, ...]) -> Run:

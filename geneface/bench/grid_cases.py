@@ -64,12 +64,12 @@ def _adam(scene: Scene, rays: int) -> Prepared:
 
 
 GRID_CASES = (
-    Case("grid_encode_3d", "samples", _encode(3), 0.05),
-    Case("grid_encode_3d_bf16", "samples", _encode(3, True), 0.05),
-    Case("grid_encode_2d", "samples", _encode(2), 0.05),
-    Case("grid_encode_2d_bf16", "samples", _encode(2, True), 0.05),
-    Case("grid_encode_3d_table_gradient", "samples", _table_gradient, 0.05),
-    Case("grid_encode_2d_position_gradient", "samples", _position_gradient, 0.05),
-    Case("grid_total_variation", "samples", _total_variation, 0.05),
+    Case("grid_encode_3d", "samples", _encode(3), 0.25),
+    Case("grid_encode_3d_bf16", "samples", _encode(3, True), 0.25),
+    Case("grid_encode_2d", "samples", _encode(2), 0.25),
+    Case("grid_encode_2d_bf16", "samples", _encode(2, True), 0.25),
+    Case("grid_encode_3d_table_gradient", "samples", _table_gradient, 0.25),
+    Case("grid_encode_2d_position_gradient", "samples", _position_gradient, 0.25),
+    Case("grid_total_variation", "samples", _total_variation, 0.25),
     Case("adam_step", "parameters", _adam),
 )

@@ -15,17 +15,19 @@ from .case import Case, Prepared, gradient
 from .scene import MAX_SAMPLES, STEP_M, Scene
 
 WIDTHS = (64, 64, 64, 64, 64)
+SAMPLES_PER_RAY = 6
+WHOLE = 8  # the op takes all rays of a picture, others those that are in memory together
 
 
 def _network(scene: Scene, rays: int) -> tuple[Tensor, list[Tensor]]:
-    """Inputs [M,64], a row for each ray, and weights of four layers, 64 wide."""
+    """Inputs [M,64] and weights of four layers, 64 wide."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(scene.device)
 
     weights = [draw(b, a) / a**0.5 for a, b in zip(WIDTHS, WIDTHS[1:])]
-    return draw(rays, WIDTHS[0]), weights
+    return draw(SAMPLES_PER_RAY * rays, WIDTHS[0]), weights
 
 
 def _mlp(half: bool) -> Callable[[Scene, int], Prepared]:
@@ -88,6 +90,6 @@ NETWORK_CASES = (
     Case("mlp_64_bf16", "samples", _mlp(True)),
     Case("mlp_64_gradient", "samples", _mlp_gradient(False)),
     Case("mlp_64_gradient_bf16", "samples", _mlp_gradient(True)),
-    Case("head_field", "samples", _head_field(False), 0.02),
-    Case("head_field_bf16", "samples", _head_field(True), 0.02),
+    Case("head_field", "samples", _head_field(False), 1 / WHOLE, WHOLE),
+    Case("head_field_bf16", "samples", _head_field(True), 1 / WHOLE, WHOLE),
 )

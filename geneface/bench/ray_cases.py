@@ -104,7 +104,7 @@ def _occupancy_update(scene: Scene, rays: int) -> Prepared:
 
 RAY_CASES = (
     Case("near_far_from_aabb", "rays", _near_far),
-    Case("march_rays", "samples", _march, 0.1),
+    Case("march_rays", "samples", _march, 0.5),
     Case("sample_points", "samples", _sample_points),
     Case("spherical_harmonics", "rays", _spherical_harmonics),
     Case("composite", "samples", _composite, 0.5),
