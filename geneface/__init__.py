@@ -14,11 +14,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from types import ModuleType
 from typing import Any
 
 # torch's OpenMP threads would spin between operations and keep our kernels' threads from the cores:
 # a fit step on two cores took 750 ms so, and 68 ms with threads that sleep. Read when torch loads.
+if "torch" in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    warnings.warn(
+        "torch was imported before geneface, so its threads will not sleep and fits and frames on the CPU take several "
+        "times as long; import geneface first, or set OMP_WAIT_POLICY=PASSIVE",
+        RuntimeWarning, stacklevel=2,
+    )
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _VERBS = ("prepare", "fit", "speak", "render", "evaluate", "prepare_corpus", "evaluate_motion", "train_motion",

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import geneface  # noqa: F401  before torch: its threads must sleep
 import torch
 
 from geneface import ops
