@@ -14,6 +14,7 @@ from .timing import Timing, measure
 RAYS = 4096
 FRAMES_PER_STEP = 6
 ON_HEAD = 0.8  # share of rays drawn where the head is, as the sampler of a fit draws them
+STEP_MM = 3.3  # sample distance that makes 60,000 samples of them
 MIDDLE = 30_000  # steps done: past the schedules of a young fit
 
 
@@ -64,7 +65,7 @@ class StepTiming:
 def time_step(device: torch.device, seconds: float, least: int, rays: int = RAYS) -> StepTiming:
     """Time the steps of `fit` with the kernels in use, after a few that are not counted."""
     scene = Scene(512, FITTED_SKIN, device)
-    config = FitConfig(rays=rays, samples=10**9, steps=2 * MIDDLE, minutes=1e9)
+    config = FitConfig(rays=rays, samples=10**9, steps=2 * MIDDLE, minutes=1e9, step_mm=STEP_MM)
     trainer = Trainer(scene.portrait, FormulaRays(scene), scene.landmarks, scene.poses, scene.intrinsics, config)
     trainer.step_count = MIDDLE
     for _ in range(2 if least > 1 else 1):  # the first step has few rays
