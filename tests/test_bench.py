@@ -12,6 +12,7 @@ from geneface.bench import cases, frames, run, training, work
 from geneface.bench.ceiling import Ceiling, cpu_ceiling
 from geneface.bench.run import Effort, bench
 from geneface.bench.scene import Scene
+from geneface.bench.table import print_table
 from geneface.bench.timing import measure
 from geneface.cli.main import run as command
 from geneface.errors import UserError
@@ -152,6 +153,7 @@ def test_everything_is_measured(avatar, tmp_path, monkeypatch, capsys):
     assert 0 < frame["ms_p50"] <= frame["ms_p95"] and frame["fps"] > 0
     assert frame["head"]["ms_fp32"] > 0 and frame["head"]["ms_reference"] is None
     assert result["machine"]["threads"] == 1
+    assert 0 < result["machine"]["processor_share"] < 1.2
 
 
 @needs_kernels
@@ -164,6 +166,16 @@ def test_table_shows_what_was_asked_for(capsys, monkeypatch):
     assert all("memory" in line and "…" not in line for line in lines)  # nothing is cut, narrow as the terminal is
     assert lines[0].startswith("pack_bits") and not any(line.startswith("pack_bits") for line in lines[1:])
     assert "random reads/s" in shown and "training step" not in shown and "frame " not in shown
+
+
+def test_a_busy_machine_is_told(capsys):
+    result = {"machine": {"device": "a", "threads": 2, "processor_share": 0.5}, "ops": {}, "train_step": None}
+    result |= {"frame": None, "ceiling": {"fp32_gflops": 1, "bf16_gflops": None, "copy_gb_s": 1, "gather_m_s": 1}}
+    print_table(result)
+    assert "geneface had 50 % of the processor" in capsys.readouterr().out
+    result["machine"]["processor_share"] = 0.99
+    print_table(result)
+    assert "Other programs" not in capsys.readouterr().out
 
 
 @needs_kernels

@@ -1,6 +1,7 @@
 """All of it: ceilings, ops, a training step and frames of an avatar."""
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -84,7 +85,9 @@ def bench(
         scene = picture_scene(place)
         backends = _backends(place, variants)
         say("ceilings ...")
+        wall, own = time.perf_counter(), time.process_time()
         ceiling = _ceiling(place, effort)
+        share = (time.process_time() - own) / (time.perf_counter() - wall) / count
         chosen = [case for case in CASES if not only or case.name in only]
         timed = {case.name: _time_case(case, scene, backends, effort) for case in chosen}
         step = _time_step(place, effort) if not only or "train_step" in only else None
@@ -94,7 +97,11 @@ def bench(
         # Other programs may have had their share the first time.
         ceiling = ceiling.better(_ceiling(place, effort))
     return {
-        "machine": {"device": _device_name(place), "threads": count, "kernels": list(backends)},
+        "machine": {
+            "device": _device_name(place), "threads": count, "kernels": list(backends),
+            # Of the processor's time that the threads could have had; less where other programs run.
+            "processor_share": None if place.type == "cuda" else share,
+        },
         "ceiling": asdict(ceiling),
         "ops": {name: _figures(times, ceiling) for name, times in timed.items()},
         "train_step": step, "train_step_ms": None if step is None else step["ms_p50"], "frame": frame,

@@ -5,6 +5,8 @@ from typing import Any
 
 from .run import REFERENCE
 
+BUSY = 0.75  # share of the processor below which other programs spoil the figures
+
 
 def print_table(result: dict[str, Any]) -> None:
     """Print what `bench` measured on standard output."""
@@ -21,6 +23,11 @@ def print_table(result: dict[str, Any]) -> None:
         f"{f'{half:.0f} in bfloat16' if half else 'no bfloat16'}, copying {ceiling['copy_gb_s']:.1f} GB/s, "
         f"{ceiling['gather_m_s']:,.0f} M random reads/s\n"
     )
+    share = machine["processor_share"]
+    if share is not None and share < BUSY:
+        console.print(
+            f"Other programs are running: geneface had {100 * share:.0f} % of the processor. The figures are too low.\n"
+        )
     if result["ops"]:
         console.print(_ops(result["ops"]))
         console.print(
