@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import geneface  # noqa: F401  before torch: its threads must sleep
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -27,12 +27,15 @@ def test_cells_without_light_go_for_good(mock, monkeypatch):
     monkeypatch.setattr(training, "WATCH_FROM", 0.3)
     monkeypatch.setattr(training, "CULL_FROM", 0.75)
     monkeypatch.setattr(training, "CULL_STEPS", 9)
+    monkeypatch.setattr(training, "CULL_THRESHOLD", 0.01)  # twenty steps leave a thin fog
     config = training.replace(CONFIG, steps=20)
     trainer = new_trainer(mock, config)
     watched = torch.zeros_like(trainer.portrait.occupancy.seen)
     recorded = trainer.portrait.occupancy.record
 
     def record(x, weights, aabb):
+        left = x[:, 0] < aabb[[0, 3]].mean()  # as if the other half were dark
+        x, weights = x[left], weights[left]
         if trainer.progress >= 0.3:
             training.ops.occupancy_record(x, weights, aabb, watched)
         recorded(x, weights, aabb)
@@ -47,8 +50,10 @@ def test_cells_without_light_go_for_good(mock, monkeypatch):
             resumed.restore(trainer.state())
             assert resumed.state() == trainer.state() and resumed.state()["watched"] == 7
     assert len(set(shares[:14])) == 1 and len(set(shares[14:])) == 1
-    assert 0 < shares[-1] < 0.97 * shares[0]
-    kept = (watched > training.CULL_THRESHOLD).numpy().flatten()
+    assert 0 < shares[-1] < 0.8 * shares[0]
+    bright = (watched > training.CULL_THRESHOLD).float()[None, None]
+    kept = (torch.nn.functional.max_pool3d(bright, 3, stride=1, padding=1) > 0).numpy().flatten()
+    kept &= trainer.portrait.occupancy.hull.numpy().flatten()
     assert np.array_equal(np.unpackbits(trainer.portrait.occupancy.bits.numpy(), bitorder="little").astype(bool), kept)
     assert trainer.state()["culled"]
 
