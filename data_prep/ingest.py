@@ -6,6 +6,7 @@ are cropped, scaled and written.
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,17 @@ def scan(video: str | Path, fps: float) -> Scan:
     finder = CutFinder()
     with Looker() as looker:
         frames = media.read_frames(video, fps)
-        for index, frame in enumerate(track(frames, "Looking through the video", round(info.duration * fps) or None)):
-            finder.add(frame)
-            if index % EVERY == 0:
-                looker.add(frame, index)
+
+        def looked_at() -> Iterator[tuple[np.ndarray, int]]:
+            total = round(info.duration * fps) or None
+            for index, frame in enumerate(track(frames, "Looking through the video", total)):
+                finder.add(frame)
+                if index % EVERY == 0:
+                    yield frame, index
+
+        # In a thread of its own, beside the decoder.
+        for _ in ordered_map(lambda item: looker.add(*item), looked_at(), workers=1):
+            pass
     cuts = finder.cuts()
     looks = looker.looks([cut.frame for cut in cuts if cut.reframed])
     return Scan(len(finder), info.width, info.height, tuple(cuts), finder.movement, tuple(finder.standing()), looks)

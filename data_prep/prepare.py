@@ -33,7 +33,7 @@ from .masks import write_masks
 from .segment import PersonSegmenter, Plate, refine
 from .shots import Take
 from .smooth import fill
-from .stages import Data, Manifest
+from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
 from .summary import write_report
 from .takes import fit_take
@@ -43,25 +43,26 @@ _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fi
 
 @contextmanager
 def _leaves_nothing(folder: Path) -> Iterator[None]:
-    """Remove what a run that fails by the user's hand put into a folder that was empty or not there before."""
-    fresh = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    """The folder for this process alone; what a run that fails by the user's hand put into one that was empty or not
+    there before is removed."""
     # The outermost of the folders that are made now.
     made = next((parent for parent in reversed([folder, *folder.parents]) if not parent.exists()), None)
-    try:
-        with media.writing(folder):
+    with media.writing(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (NotADirectoryError, FileExistsError) as error:
+            raise UserError(f"{folder}: is a file, or lies in one; give a folder with -o") from error
+        with sole_use(folder):
+            fresh = not any(folder.iterdir())
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except (NotADirectoryError, FileExistsError) as error:
-                raise UserError(f"{folder}: is a file, or lies in one; give a folder with -o") from error
-            yield
-    except UserError:
-        if fresh and folder.is_dir():
-            shutil.rmtree(folder)
-            if made is None:
-                folder.mkdir()
-            elif made.is_dir():
-                shutil.rmtree(made)
-        raise
+                with media.writing(folder):
+                    yield
+            except UserError:
+                if fresh:
+                    shutil.rmtree(folder if made is None else made)
+                    if made is None:
+                        folder.mkdir()
+                raise
 
 
 def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareConfig(),
@@ -129,27 +130,40 @@ class _Preparation:
 
         options = {"take": [take.start, take.stop], "crop": crop.to_json(), "size": config.size,
                    "quality": config.jpeg_quality, "interlaced": seen.interlaced}
-        cut = manifest.stage("frames", 2, options, ("scan",), ("frames/000000.jpg",),
+        cut = manifest.stage("frames", 2, options, ("scan",), ("frames/",),
                              lambda: self._frames(take, crop, seen.interlaced))
         count = cut["frames"]
-        found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
-                               lambda: self._landmarks(count))
-        if found["valid"] < _LEAST_VALID:
-            raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; "
-                            "keep the face in view and well lit")
-        track = manifest.stage("track", 1, {"jumps": take.jumps}, ("landmarks",), ("camera.npz", "face.npz"),
-                               lambda: self._track(take))
-        plate = manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
-                               ("background.png", "stages/background_seen.png"), lambda: self._background(count))
-        masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/000000.png",),
+
+        def face() -> Data:
+            found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
+                                   lambda: self._landmarks(count))
+            if found["valid"] < _LEAST_VALID:
+                raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; "
+                                "keep the face in view and well lit")
+            return found
+
+        def surroundings() -> Data:
+            return manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
+                                  ("background.png", "stages/background_seen.png"), lambda: self._background(count))
+
+        def head() -> Data:
+            return manifest.stage("track", 1, {"jumps": take.jumps}, ("landmarks",), ("camera.npz", "face.npz"),
+                                  lambda: self._track(take))
+
+        def sound() -> tuple[Data, Data]:
+            sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
+                                  lambda: self._sync(seen))
+            audio, _ = cut_sound(seen.sound, take, config, sync["shift"])
+            return sync, manifest.stage("speech", 2, {"rate": config.sample_rate}, ("frames", "sync"),
+                                        ("audio.wav", "speech.npz"), lambda: self._speech(audio))
+
+        found, plate = side_by_side(face, surroundings)
+        track, (sync, speech) = side_by_side(head, sound)
+        masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/",),
                                lambda: self._masks(take, plate["unrest"]))
-        sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
-                              lambda: self._sync(seen))
-        audio, _ = cut_sound(seen.sound, take, config, sync["shift"])
-        speech = manifest.stage("speech", 2, {"rate": config.sample_rate}, ("frames", "sync"),
-                                ("audio.wav", "speech.npz"), lambda: self._speech(audio))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
                   "sync": sync, "speech": speech}
+        manifest.finish()
         self.verdicts += self._late_verdicts(stages)
         return digest, seen, stages
 

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
-from data_prep.stages import Manifest
+from data_prep.stages import Manifest, side_by_side, sole_use
 from geneface.assets import file_hash
 from geneface.errors import UserError
 
@@ -44,6 +45,83 @@ def test_stages_are_done_once_and_redone_where_options_changed(tmp_path):
     assert work.run(first=3, second=2) == ["a", "b", "c"]
     (tmp_path / "c").unlink()
     assert work.run(first=3, second=2) == ["c"]
+
+
+def test_a_new_version_of_a_stage_is_done_again(tmp_path):
+    done = []
+    for version in (1, 1, 2, 2):
+        Manifest(tmp_path).stage("a", version, {}, (), (), lambda: done.append(version) or {})
+    assert done == [1, 2]
+
+
+def test_files_that_are_not_as_a_stage_left_them_are_made_again(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+
+    def work():
+        for index in range(4):
+            (folder / f"{index}.jpg").write_bytes(b"12345")
+        return {"frames": 4}
+
+    def run():
+        manifest = Manifest(tmp_path)
+        assert manifest.stage("frames", 1, {}, (), ("frames/",), work) == {"frames": 4}
+        return manifest.done_now
+
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1, "finished": false, "stages": {}}')
+    assert run() == ["frames"] and run() == []
+    (folder / "2.jpg").unlink()
+    assert run() == ["frames"] and run() == []
+    (folder / "3.jpg").write_bytes(b"123")
+    assert run() == ["frames"] and run() == []
+
+
+def test_stages_side_by_side(tmp_path):
+    """Both are recorded, and the time that they share counts once."""
+    manifest = Manifest(tmp_path)
+    meet = threading.Barrier(2, timeout=20)  # each waits for the other: they must be at work at once
+
+    def stage(name):
+        return lambda: manifest.stage(name, 1, {}, (), (), lambda: meet.wait() and {} or {"name": name})
+
+    assert side_by_side(stage("a"), stage("b")) == [{"name": "a"}, {"name": "b"}]
+    assert sorted(Manifest(tmp_path).content["stages"]) == ["a", "b"]
+    for name, began, seconds in (("a", 10, 5), ("b", 12, 6), ("c", 13, 1), ("d", 30, 2)):
+        manifest.content["stages"][name] = {"began": began, "seconds": seconds}
+    assert manifest.seconds == 10
+
+
+@pytest.mark.parametrize("faulty", [0, 1])
+def test_an_error_side_by_side_is_raised_when_all_have_ended(faulty):
+    ended = []
+
+    def fail():
+        raise UserError("full")
+
+    works = [lambda: ended.append(1), lambda: ended.append(1)]
+    works[faulty] = fail
+    with pytest.raises(UserError, match="full"):
+        side_by_side(*works)
+    assert ended == [1]
+
+
+def test_stages_that_are_no_longer_asked_for_are_forgotten(tmp_path):
+    Work(tmp_path).run()
+    manifest = Manifest(tmp_path)
+    manifest.stage("a", 1, {"first": 1}, (), ("a",), dict)
+    manifest.finish()
+    assert list(manifest.content["stages"]) == ["a"] and not manifest.done_now
+
+
+def test_one_process_at_a_time(tmp_path):
+    (tmp_path / ".camera.99.part.npz").write_text("half")
+    (tmp_path / "camera.npz").write_text("whole")
+    with sole_use(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["camera.npz"]
+        with pytest.raises(UserError, match="another geneface prepare is at work"), sole_use(tmp_path):
+            pass
+    with sole_use(tmp_path):
+        pass
 
 
 def test_a_killed_run_goes_on(tmp_path):
