@@ -54,15 +54,22 @@ void repeat(int64_t rounds, MultiplyAdd multiply_add) {
     static_cast<void>(used);
 }
 
-// Sum of rows in the order of George Marsaglia's xorshift generator (2003), which passes through every number but 0.
+// George Marsaglia's xorshift generator (2003), which passes through every number but 0.
+#if defined(__AVX2__)
+GENEFACE_INLINE Int next_random(Int state) {
+    state = state ^ shift_left<13>(state);
+    state = state ^ shift_right<17>(state);
+    return state ^ shift_left<5>(state);
+}
+#endif
+
+// Sum of rows in its order.
 #if defined(__AVX512F__)
 uint64_t read_rows(int64_t reads, uint32_t mask, const uint64_t* rows, uint32_t seed) {
     Int state = set1(static_cast<int32_t>(seed)) + iota();
     __m512i even = _mm512_setzero_si512(), odd = even;
     for (int64_t i = 0; i < reads; i += kLanes) {
-        state = state ^ shift_left<13>(state);
-        state = state ^ shift_right<17>(state);
-        state = state ^ shift_left<5>(state);
+        state = next_random(state);
         const __m512i index = (state & set1(static_cast<int32_t>(mask))).v;
         even = _mm512_add_epi64(even, _mm512_i32gather_epi64(_mm512_castsi512_si256(index), rows, 8));
         odd = _mm512_add_epi64(odd, _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index, 1), rows, 8));
@@ -75,9 +82,7 @@ uint64_t read_rows(int64_t reads, uint32_t mask, const uint64_t* rows, uint32_t 
     Int state = set1(static_cast<int32_t>(seed)) + iota();
     __m256i even = _mm256_setzero_si256(), odd = even;
     for (int64_t i = 0; i < reads; i += kLanes) {
-        state = state ^ shift_left<13>(state);
-        state = state ^ shift_right<17>(state);
-        state = state ^ shift_left<5>(state);
+        state = next_random(state);
         const __m256i index = (state & set1(static_cast<int32_t>(mask))).v;
         even = _mm256_add_epi64(even, _mm256_i32gather_epi64(base, _mm256_castsi256_si128(index), 8));
         odd = _mm256_add_epi64(odd, _mm256_i32gather_epi64(base, _mm256_extracti128_si256(index, 1), 8));

@@ -77,6 +77,7 @@ int encode(const geneface_grid& grid, int64_t n, const float* x, const Number* t
                 write_rows(lanes, width, packet_size(p, n), out + p * kPacket * width);
             }
         });
+        return 0;
     });
 }
 

@@ -207,5 +207,6 @@ int geneface_grid_encode_backward(const geneface_grid* grid, int64_t n, const fl
         const std::vector<float> positions = read_packets<decltype(shape)::D>(x, n, threads);
         if (grad_table) gradient_of_table(*grid, n, positions.data(), grad_out, grad_table, threads, shape);
         if (grad_x) gradient_of_positions(*grid, n, positions.data(), table, grad_out, grad_x, threads, shape);
+        return 0;
     });
 }

@@ -87,26 +87,4 @@ void sum_rows(const geneface_grid& grid, int features, float* gradient, int thre
     });
 }
 
-// Values of dimensions and features, known to the compiler.
-template <int Dims, int Features>
-struct GridShape {
-    static constexpr int D = Dims, C = Features;
-};
-
-// Call visit(GridShape) for the grid's shape; -1 where there is no kernel for it, else 0.
-template <class Visit>
-int with_shape(const geneface_grid& grid, Visit visit) {
-    switch (grid.dims * 16 + grid.features) {
-        case 2 * 16 + 1: visit(GridShape<2, 1>()); return 0;
-        case 2 * 16 + 2: visit(GridShape<2, 2>()); return 0;
-        case 2 * 16 + 4: visit(GridShape<2, 4>()); return 0;
-        case 2 * 16 + 8: visit(GridShape<2, 8>()); return 0;
-        case 3 * 16 + 1: visit(GridShape<3, 1>()); return 0;
-        case 3 * 16 + 2: visit(GridShape<3, 2>()); return 0;
-        case 3 * 16 + 4: visit(GridShape<3, 4>()); return 0;
-        case 3 * 16 + 8: visit(GridShape<3, 8>()); return 0;
-        default: return -1;
-    }
-}
-
 }  // namespace geneface

@@ -42,6 +42,7 @@ int geneface_grid_total_variation(const geneface_grid* grid, int64_t n, const fl
                 });
             }
         });
+        return 0;
     });
 }
 
@@ -66,5 +67,6 @@ int geneface_grid_total_variation_backward(const geneface_grid* grid, int64_t n,
             });
         };
         sum_rows(*grid, C, grad_table, threads, add);
+        return 0;
     });
 }

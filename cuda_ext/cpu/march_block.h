@@ -75,20 +75,15 @@ private:
     std::vector<int32_t> copy_;
 };
 
-// A ray on its way. Steps `next` and on have not been looked at; those from `end` on are empty or beyond.
-struct March {
-    CellRay ray;
-    float near, far, jitter, step;
-    int next, end;
+// A ray on its way of which steps from `end` on are empty or beyond.
+struct March : RayMarch {
+    int end;
 };
 
 GENEFACE_INLINE March start_march(const float* o, const float* d, float near, float far, float jitter, float step,
                                   const MarchGrid& cells, int next = 0) {
-    March march;
-    march.near = near, march.far = far, march.jitter = jitter, march.step = step;
-    march.next = next, march.end = 0;
-    if (!(far > near) || std::isinf(near)) return march;
-    march.ray = make_cell_ray(o, d, cells.grid);
+    March march = {start_march(o, d, near, far, jitter, step, cells.grid, next), 0};
+    if (march.next == kMaxSteps) return march;
     // Where the ray passes the occupied bounds, a cell to spare, which covers all rounding. A comparison with
     // NaN (a ray in the plane of a bound) is false and leaves the way open.
     float enter = near, leave = far;
@@ -101,8 +96,9 @@ GENEFACE_INLINE March start_march(const float* o, const float* d, float near, fl
         if (!(cells.last[i] > cells.first[i])) return march;  // nothing at all
     }
     if (!(leave >= enter)) return march;
-    const float per_step = 1.f / step, limit = static_cast<float>(kMaxSteps);
-    const float begin = (enter - near) * per_step - jitter - 2.f, end = (leave - near) * per_step - jitter + 2.f;
+    const float limit = static_cast<float>(kMaxSteps);
+    const float begin = (enter - near) * march.per_step - jitter - 2.f;
+    const float end = (leave - near) * march.per_step - jitter + 2.f;
     if (begin > static_cast<float>(next)) march.next = begin < limit ? static_cast<int>(begin) : kMaxSteps;
     march.end = end < limit ? static_cast<int>(end) + 1 : kMaxSteps;
     return march;
@@ -131,9 +127,9 @@ GENEFACE_INLINE unsigned occupied_lanes(const March& march, const MarchGrid& cel
 }
 
 // Number of the lowest bit set.
-GENEFACE_INLINE int lowest_bit(unsigned bits) {
+GENEFACE_INLINE int lowest_bit(uint64_t bits) {
 #if defined(__GNUC__)
-    return __builtin_ctz(bits);
+    return __builtin_ctzll(bits);
 #else
     int i = 0;
     while (!(bits >> i & 1u)) ++i;

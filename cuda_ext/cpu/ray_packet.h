@@ -29,9 +29,9 @@ struct RayQueue {
 template <class Precision, class Entry>
 class RayPacket {
 public:
-    RayPacket(const PacketField<Precision, Entry>& packet_field, const OccupancyGrid& grid, const OccupiedBox& box,
-              const RayTask& task, RayQueue& queue)
-        : packet_field(packet_field), grid(grid), box(box), task(task), queue(queue) {
+    RayPacket(const PacketField<Precision, Entry>& packet_field, const MarchGrid& cells, const RayTask& task,
+              RayQueue& queue)
+        : packet_field(packet_field), cells(cells), task(task), queue(queue) {
         const Field& field = packet_field.field;
         const int stride = field.geometry + kDirectionValues;
         for (int k = 0; k < kDirectionValues; ++k)
@@ -58,7 +58,7 @@ private:
     bool advance(int lane) {
         float t;
         if (ray[lane] != kIdle) {
-            const bool more = count[lane] < task.max_samples && !opaque[lane] && next_sample(walk[lane], grid, t);
+            const bool more = count[lane] < task.max_samples && !opaque[lane] && next_sample(walk[lane], cells, t);
             if (!more) finish(lane);
         }
         if (ray[lane] == kIdle && !start(lane, t)) return false;
@@ -86,9 +86,8 @@ private:
             for (int c = 0; c < 3; ++c) image[c * kPacket + lane] = 0.f;
             float near, far;
             near_far_from_aabb(o, d, packet_field.field.aabb, task.min_near, near, far);
-            walk[lane].walk = start_walk(o, d, near, far, grid, task.step);
-            clip_candidates(walk[lane], box);
-            if (1.f >= task.early_stop && next_sample(walk[lane], grid, t)) {
+            walk[lane] = {start_march(o, d, near, far, kMidpoint, task.step, cells), 0};
+            if (1.f >= task.early_stop && next_sample(walk[lane], cells, t)) {
                 fold_direction(lane, d);
                 return true;
             }
@@ -147,8 +146,7 @@ private:
     }
 
     const PacketField<Precision, Entry>& packet_field;
-    const OccupancyGrid& grid;
-    const OccupiedBox& box;
+    const MarchGrid& cells;
     const RayTask& task;
     RayQueue& queue;
     int64_t run_begin = 0, run_end = 0;  // rays taken from the queue and not begun

@@ -92,26 +92,5 @@ int sum_table(const geneface_grid& grid, int64_t n, int features, int64_t* scrat
     return code;
 }
 
-template <int Dims, int Features>
-struct Shape {
-    static constexpr int D = Dims, C = Features;
-};
-
-// Call `visit` with the grid's dimensions and features; -1 where there are no kernels for them.
-template <class Visit>
-int with_shape(const geneface_grid& grid, Visit visit) {
-    switch (grid.dims * 16 + grid.features) {
-        case 2 * 16 + 1: return visit(Shape<2, 1>());
-        case 2 * 16 + 2: return visit(Shape<2, 2>());
-        case 2 * 16 + 4: return visit(Shape<2, 4>());
-        case 2 * 16 + 8: return visit(Shape<2, 8>());
-        case 3 * 16 + 1: return visit(Shape<3, 1>());
-        case 3 * 16 + 2: return visit(Shape<3, 2>());
-        case 3 * 16 + 4: return visit(Shape<3, 4>());
-        case 3 * 16 + 8: return visit(Shape<3, 8>());
-        default: return -1;
-    }
-}
-
 }  // namespace
 }  // namespace geneface

@@ -26,7 +26,7 @@ struct RayLane {
     int count;       // samples so far
     float origin[3], direction[3];
     float t;  // depth of the sample to evaluate
-    SampleWalk walk;
+    RayMarch march;
     Gathered sum;
 };
 
@@ -41,7 +41,7 @@ __device__ __forceinline__ void take_ray(RayLane& lane, const Rays& rays, const 
     lane.count = 0;
     float near, far;
     near_far_from_aabb(lane.origin, lane.direction, aabb, rays.min_near, near, far);
-    lane.walk = start_walk(lane.origin, lane.direction, near, far, grid, rays.step);
+    lane.march = start_march(lane.origin, lane.direction, near, far, kMidpoint, rays.step, grid);
 }
 
 __device__ __forceinline__ void deliver_ray(const RayLane& lane, const Rays& rays) {
@@ -76,7 +76,7 @@ __device__ __forceinline__ bool next_samples(RayLane& lane, const Rays& rays, co
         }
         if (!found && lane.ray >= 0) {
             if (lane.count < rays.max_samples && expf(-lane.sum.optical) >= rays.early_stop &&
-                next_sample(lane.walk, grid, lane.t)) {
+                next_sample(lane.march, grid, lane.t)) {
                 found = true;
                 ++lane.count;
             } else {

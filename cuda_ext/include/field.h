@@ -13,6 +13,7 @@ namespace geneface {
 
 constexpr int kMaxWidth = 256;        // inputs or outputs of a layer
 constexpr int kDirectionValues = 16;  // spherical harmonics of degree 4
+constexpr float kMidpoint = 0.5f;     // place of a sample in its step
 
 // A field with its levels laid out, to be passed to kernels by value. Pointers as in geneface_field.
 struct Field {
@@ -173,50 +174,6 @@ GENEFACE_HD void evaluate_field(const Field& field, const float* position, const
     for (int c = 0; c < 3; ++c) rgb[c] = sigmoid(out[c]);
 }
 
-// Samples of a ray, one after another: those that `march_ray` finds with a jitter of one half.
-struct SampleWalk {
-    CellRay ray;
-    float near, far, step, per_step;
-    int next;  // number of the next sample to look at
-};
-
-GENEFACE_HD SampleWalk start_walk(const float* o, const float* d, float near, float far, const OccupancyGrid& grid,
-                                  float step) {
-    SampleWalk walk;
-    for (int i = 0; i < 3; ++i) {
-        walk.ray.start[i] = (o[i] - grid.low[i]) * grid.scale[i];
-        walk.ray.slope[i] = d[i] * grid.scale[i];
-        walk.ray.inverse[i] = walk.ray.slope[i] == 0.f ? INFINITY : 1.f / walk.ray.slope[i];
-        walk.ray.ahead[i] = walk.ray.slope[i] >= 0.f ? 1.f : 0.f;
-    }
-    walk.near = near;
-    walk.far = far > near && !std::isinf(near) ? far : near;
-    walk.step = step, walk.per_step = 1.f / step;
-    walk.next = 0;
-    return walk;
-}
-
-// Depth of the next sample in an occupied cell; false where there is none.
-GENEFACE_HD bool next_sample(SampleWalk& walk, const OccupancyGrid& grid, float& depth) {
-    const float size = static_cast<float>(grid.size);
-    const int blocks = grid.size >> kBlockShift;
-    for (int k = walk.next;; ++k) {
-        depth = walk.near + (static_cast<float>(k) + 0.5f) * walk.step;
-        if (!(depth < walk.far)) return false;
-        int cell[3];
-        if (!cell_at(walk.ray, size, depth, cell)) continue;
-        if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
-                                        blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
-            k = last_in_block(walk.ray, size, cell, k, walk.near, 0.5f, walk.step, walk.per_step);
-            continue;
-        }
-        const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
-        if (!(grid.bits[number >> 3] >> (number & 7) & 1)) continue;
-        walk.next = k + 1;
-        return true;
-    }
-}
-
 // Light gathered along a ray so far.
 struct Gathered {
     float rgb[3], alpha, depth;
@@ -239,9 +196,9 @@ GENEFACE_HD int render_ray(const Field& field, const OccupancyGrid& grid, const 
     out = Gathered{{0.f, 0.f, 0.f}, 0.f, 0.f, 0.f};
     float near, far, t, bias[kMaxWidth];
     near_far_from_aabb(o, d, field.aabb, min_near, near, far);
-    SampleWalk walk = start_walk(o, d, near, far, grid, step);
+    RayMarch march = start_march(o, d, near, far, kMidpoint, step, grid);
     int count = 0;
-    for (; count < max_samples && expf(-out.optical) >= early_stop && next_sample(walk, grid, t); ++count) {
+    for (; count < max_samples && expf(-out.optical) >= early_stop && next_sample(march, grid, t); ++count) {
         if (count == 0) direction_bias(field, d, bias);
         float position[3], sigma, rgb[3];
         for (int i = 0; i < 3; ++i) position[i] = o[i] + t * d[i];

@@ -76,4 +76,26 @@ GENEFACE_HD float grid_weight_derivative(const float (&fraction)[D], int corner,
     return weight;
 }
 
+// A grid's dimensions and features, known to the compiler.
+template <int Dims, int Features>
+struct GridShape {
+    static constexpr int D = Dims, C = Features;
+};
+
+// visit(GridShape) for the grid's shape; -1 where there are no kernels for it.
+template <class Visit>
+int with_shape(const geneface_grid& grid, Visit visit) {
+    switch (grid.dims * 16 + grid.features) {
+        case 2 * 16 + 1: return visit(GridShape<2, 1>());
+        case 2 * 16 + 2: return visit(GridShape<2, 2>());
+        case 2 * 16 + 4: return visit(GridShape<2, 4>());
+        case 2 * 16 + 8: return visit(GridShape<2, 8>());
+        case 3 * 16 + 1: return visit(GridShape<3, 1>());
+        case 3 * 16 + 2: return visit(GridShape<3, 2>());
+        case 3 * 16 + 4: return visit(GridShape<3, 4>());
+        case 3 * 16 + 8: return visit(GridShape<3, 8>());
+        default: return -1;
+    }
+}
+
 }  // namespace geneface

@@ -83,51 +83,74 @@ GENEFACE_HD bool cell_at(const CellRay& ray, float size, float depth, int (&cell
     return true;
 }
 
-// Last sample (number) that lies in the block of `cell`, which sample k is in. Samples between the two are
-// in it as well: coordinates are monotonic in depth, rounding included. So skipping changes no result.
-GENEFACE_HD int last_in_block(const CellRay& ray, float size, const int (&cell)[3], int k, float near, float jitter,
-                              float step, float per_step) {
+// A ray on its way through a grid.
+struct RayMarch {
+    CellRay ray;
+    float near, far, jitter, step, per_step;
+    int next;  // first step that has not been looked at, or kMaxSteps where there are no more samples
+};
+
+GENEFACE_HD RayMarch start_march(const float* o, const float* d, float near, float far, float jitter, float step,
+                                 const OccupancyGrid& grid, int next = 0) {
+    RayMarch march;
+    march.ray = make_cell_ray(o, d, grid);
+    march.near = near, march.far = far, march.jitter = jitter;
+    march.step = step, march.per_step = 1.f / step;
+    march.next = far > near && !std::isinf(near) ? next : kMaxSteps;
+    return march;
+}
+
+// Last sample (number) that lies in the block of `cell`, which the march's next sample is in. Samples between the
+// two are in it as well: coordinates are monotonic in depth, rounding included. So skipping changes no result.
+GENEFACE_HD int last_in_block(const RayMarch& march, float size, const int (&cell)[3]) {
     float leave = INFINITY;
     for (int i = 0; i < 3; ++i) {
-        const float block = static_cast<float>(cell[i] >> kBlockShift) + ray.ahead[i];
-        const float t = (block * (1 << kBlockShift) - ray.start[i]) * ray.inverse[i];
+        const float block = static_cast<float>(cell[i] >> kBlockShift) + march.ray.ahead[i];
+        const float t = (block * (1 << kBlockShift) - march.ray.start[i]) * march.ray.inverse[i];
         leave = t < leave ? t : leave;  // not where t is NaN: on the side, and along it
     }
-    const float steps = (leave - near) * per_step - jitter;
-    if (!(steps > static_cast<float>(k + 1) && steps < 16777216.f)) return k;
+    const float steps = (leave - march.near) * march.per_step - march.jitter;
+    if (!(steps > static_cast<float>(march.next + 1) && steps < static_cast<float>(kMaxSteps))) return march.next;
     int other[3];
     const int last = static_cast<int>(steps);
-    if (!cell_at(ray, size, near + (static_cast<float>(last) + jitter) * step, other)) return k;
+    const float depth = march.near + (static_cast<float>(last) + march.jitter) * march.step;
+    if (!cell_at(march.ray, size, depth, other)) return march.next;
     const int differ = (other[0] ^ cell[0]) | (other[1] ^ cell[1]) | (other[2] ^ cell[2]);
-    return differ >> kBlockShift ? k : last;
+    return differ >> kBlockShift ? march.next : last;
+}
+
+// Depth of the next sample, which lies in an occupied cell; false where there is none.
+GENEFACE_HD bool next_sample(RayMarch& march, const OccupancyGrid& grid, float& depth) {
+    const float size = static_cast<float>(grid.size);
+    const int blocks = grid.size >> kBlockShift;
+    for (; march.next < kMaxSteps; ++march.next) {
+        depth = march.near + (static_cast<float>(march.next) + march.jitter) * march.step;
+        int cell[3];
+        if (!(depth < march.far)) break;
+        if (!cell_at(march.ray, size, depth, cell)) continue;
+        if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
+                                        blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
+            march.next = last_in_block(march, size, cell);
+            continue;
+        }
+        const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
+        if (!(grid.bits[number >> 3] >> (number & 7) & 1)) continue;
+        ++march.next;
+        return true;
+    }
+    march.next = kMaxSteps;
+    return false;
 }
 
 // Walk one ray from step k on; samples go to t where it is not null. Returns their number, and leaves in k the
 // step after the last of them, or kMaxSteps where there were fewer than max_samples.
 GENEFACE_HD int march_ray(const float* o, const float* d, float near, float far, float jitter,
                           const OccupancyGrid& grid, float step, int max_samples, float* t, int& k) {
+    RayMarch march = start_march(o, d, near, far, jitter, step, grid, k);
     int count = 0;
-    if (!(far > near) || std::isinf(near)) k = kMaxSteps;
-    const CellRay ray = make_cell_ray(o, d, grid);
-    const float per_step = 1.f / step;
-    const float size = static_cast<float>(grid.size);
-    const int blocks = grid.size >> kBlockShift;
-    for (; count < max_samples && k < kMaxSteps; ++k) {
-        const float depth = near + (static_cast<float>(k) + jitter) * step;
-        int cell[3];
-        if (!(depth < far)) break;
-        if (!cell_at(ray, size, depth, cell)) continue;
-        if (grid.coarse && !grid.coarse[(cell[0] >> kBlockShift) +
-                                        blocks * ((cell[1] >> kBlockShift) + blocks * (cell[2] >> kBlockShift))]) {
-            k = last_in_block(ray, size, cell, k, near, jitter, step, per_step);
-            continue;
-        }
-        const int64_t number = cell[0] + grid.size * (cell[1] + static_cast<int64_t>(grid.size) * cell[2]);
-        if (!(grid.bits[number >> 3] >> (number & 7) & 1)) continue;
+    for (float depth; count < max_samples && next_sample(march, grid, depth); ++count)
         if (t) t[count] = depth;
-        ++count;
-    }
-    if (count < max_samples) k = kMaxSteps;
+    k = march.next;
     return count;
 }
 

@@ -17,23 +17,35 @@ struct OpacityOfSample {
 // Transmittance is kept in double: 1 - a in float would lose most of a faint sample's opacity, always to
 // the same side.
 
+// Further samples begin..end of a ray that has let `transmittance` through so far: adds to image [channels], alpha
+// and depth.
+template <class Opacity>
+GENEFACE_HD void composite_further(const Opacity& opacity_of, const float* rgb, const float* t, int64_t begin,
+                                   int64_t end, int channels, float early_stop, float& transmittance, float* image,
+                                   float& alpha, float& depth) {
+    double through = transmittance;
+    float weight_sum = alpha, weighted_depth = depth;
+    for (int64_t i = begin; i < end && through >= early_stop; ++i) {
+        const float a = opacity_of(i);
+        const float weight = static_cast<float>(through) * a;
+        for (int c = 0; c < channels; ++c) image[c] += weight * rgb[i * channels + c];
+        weight_sum += weight;
+        weighted_depth += weight * t[i];
+        through *= 1. - a;
+    }
+    transmittance = static_cast<float>(through);
+    alpha = weight_sum;
+    depth = weighted_depth;
+}
+
 // Samples begin..end of one ray -> image [channels] (overwritten), alpha, depth.
 template <class Opacity>
 GENEFACE_HD void composite_ray(const Opacity& opacity_of, const float* rgb, const float* t, int64_t begin, int64_t end,
                                int channels, float early_stop, float* image, float& alpha, float& depth) {
     for (int c = 0; c < channels; ++c) image[c] = 0.f;
-    double transmittance = 1.;
-    float weight_sum = 0.f, weighted_depth = 0.f;
-    for (int64_t i = begin; i < end && transmittance >= early_stop; ++i) {
-        const float a = opacity_of(i);
-        const float weight = static_cast<float>(transmittance) * a;
-        for (int c = 0; c < channels; ++c) image[c] += weight * rgb[i * channels + c];
-        weight_sum += weight;
-        weighted_depth += weight * t[i];
-        transmittance *= 1. - a;
-    }
-    alpha = weight_sum;
-    depth = weighted_depth;
+    float transmittance = 1.f;
+    alpha = depth = 0.f;
+    composite_further(opacity_of, rgb, t, begin, end, channels, early_stop, transmittance, image, alpha, depth);
 }
 
 // Weights of the samples of one ray: their shares of its light, zero behind the early stop.
@@ -49,23 +61,6 @@ GENEFACE_HD void weigh_ray(const Opacity& opacity_of, int64_t begin, int64_t end
         weights[i] = static_cast<float>(transmittance) * a;
         transmittance *= 1. - a;
     }
-}
-
-// Further samples of a ray that has let `transmittance` through so far: adds to image, alpha and depth.
-template <class Opacity>
-GENEFACE_HD void composite_further(const Opacity& opacity_of, const float* rgb, const float* t, int64_t begin,
-                                   int64_t end, int channels, float early_stop, float& transmittance, float* image,
-                                   float& alpha, float& depth) {
-    double through = transmittance;
-    for (int64_t i = begin; i < end && through >= early_stop; ++i) {
-        const float a = opacity_of(i);
-        const float weight = static_cast<float>(through) * a;
-        for (int c = 0; c < channels; ++c) image[c] += weight * rgb[i * channels + c];
-        alpha += weight;
-        depth += weight * t[i];
-        through *= 1. - a;
-    }
-    transmittance = static_cast<float>(through);
 }
 
 // Gradients of one ray. With v_i = grad_image . rgb_i + grad_alpha + grad_depth t_i, the loss is

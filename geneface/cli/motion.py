@@ -25,6 +25,11 @@ EVALUATE_KEYS = (
     "report",
 )
 
+Split = Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")]
+Work = Annotated[
+    Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Offer the verbs of this file."""
@@ -46,9 +51,7 @@ def prepare_corpus(
     layout: Annotated[
         Optional[str], typer.Option(help="How files are named: grid, lrs, voxceleb, hdtf, plain. Default: auto.")
     ] = None,
-    split: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
-    ] = None,
+    split: Split = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -69,15 +72,11 @@ def evaluate_motion(
     person: Annotated[
         Optional[Path], typer.Option(metavar="PERSON_DIR", help="Prepared person; their held-out frames.")
     ] = None,
-    split: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
-    ] = None,
+    split: Split = None,
     avatar: Annotated[
         Optional[Path], typer.Option(metavar="X.avatar", help="With --person: whose motion to generate.")
     ] = None,
-    work: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
-    ] = None,
+    work: Work = None,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", metavar="REPORT.html", help="Report to write.")
     ] = None,
@@ -102,12 +101,8 @@ def train_motion(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus, or folder of talking clips.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
     steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
-    split: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")
-    ] = None,
-    work: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
-    ] = None,
+    split: Split = None,
+    work: Work = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import geneface.fit.avatar as fitting
-from geneface.config import FitConfig
 from geneface.errors import UserError
 from geneface.fit.checkpoint import read_header
 from geneface.fit.trainer import NotFinite, Trainer
@@ -17,10 +16,9 @@ from geneface.nerf.render import AvatarRenderer
 from geneface.types import Avatar
 from tests.nerf.mock_person import make_mock_person
 
-SMALL = FitConfig(
-    minutes=5.0, steps=90, rays=768, samples=4000, frames_per_step=4, levels=6, log2_table_size=11, grid_size=32,
-    step_mm=6.0, threads=1, hidden=32,
-)
+from .test_learning import CONFIG
+
+SMALL = replace(CONFIG, minutes=5.0, steps=90)
 
 
 @pytest.fixture(scope="module")
