@@ -33,8 +33,10 @@ demo: install
 test: install
 	$(PY) -m pytest
 
-# Any Python with setuptools builds them: nothing of PyTorch is needed.
+# Any Python with a setuptools that reads pyproject.toml builds them: nothing of PyTorch is needed.
 cuda:
+	@$(CUDA_PYTHON) -c 'import setuptools, sys; sys.exit(int(setuptools.__version__.split(".")[0]) < 77)' || { \
+		echo "make cuda needs setuptools 77 or newer: run make install first, or pip install -U setuptools"; exit 2; }
 	GENEFACE_CUDA=only $(CUDA_PYTHON) setup.py --quiet build_ext --inplace --force
 
 sanitize: install
