@@ -154,7 +154,7 @@ class _Preparation:
             sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
                                   lambda: self._sync(seen))
             audio, _ = cut_sound(seen.sound, take, config, sync["shift"])
-            return sync, manifest.stage("speech", 2, {"rate": config.sample_rate}, ("frames", "sync"),
+            return sync, manifest.stage("speech", 3, {"rate": config.sample_rate}, ("frames", "sync"),
                                         ("audio.wav", "speech.npz"), lambda: self._speech(audio))
 
         found, plate = side_by_side(face, surroundings)
@@ -244,7 +244,7 @@ class _Preparation:
         media.write_wav(self.out / "audio.wav", audio, self.config.sample_rate)
         features = extract(audio)
         features.save(self.out / "speech.npz")
-        return {"voiced": float((features.voicing > 0.5).mean())}
+        return {"voiced": float((features.voicing > 0.5).mean()), "spoken": float((features.speech > 0.5).mean())}
 
     # ----------------------------------------------------------------------------------------------------
 

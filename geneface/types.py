@@ -199,19 +199,23 @@ class SpeechFeatures(_NpzRecord):
         log_f0: [T] natural log of the fundamental frequency [log Hz], 0 where unvoiced.
         energy: [T] log RMS energy [dB relative to full scale].
         voicing: [T] probability of voicing in [0,1].
+        speech: [T] probability that somebody speaks, voiced or not, in [0,1].
         fps: feature frames per second (50).
     """
+
+    schema_version: ClassVar[int] = 2
 
     content: np.ndarray
     log_f0: np.ndarray
     energy: np.ndarray
     voicing: np.ndarray
+    speech: np.ndarray
     fps: float
 
     def __post_init__(self) -> None:
         frames = len(self.content)
         check_array("content", self.content, (frames, None))
-        for name in ("log_f0", "energy", "voicing"):
+        for name in ("log_f0", "energy", "voicing", "speech"):
             check_array(name, getattr(self, name), (frames,))
         require(self.fps > 0, f"fps must be positive, got {self.fps}")
 

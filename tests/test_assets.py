@@ -257,3 +257,24 @@ def test_lpips_conversion_turns_the_layout(tmp_path):
     assert tensors["conv1.weight"].shape == (192, 64, 3, 5)
     assert tensors["conv1.weight"][7, 11, 2, 4] == kernel[2, 4, 11, 7]
     assert tensors["lin4.weight"].shape == (1, 256, 1, 1)
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    """One protobuf field; sizes and values below 128 take one byte."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    size = bytes([len(value)]) if len(value) < 128 else bytes([len(value) & 127 | 128, len(value) >> 7])
+    return bytes([number << 3 | 2]) + size + value
+
+
+def test_onnx_weights_are_read():
+    array = np.arange(60, dtype=np.float32).reshape(3, 20)
+    tensor = _field(1, 3) + _field(1, 20) + _field(2, 1) + _field(8, b"model.w") + _field(9, array.tobytes())
+    indices = _field(1, 1) + _field(2, 7) + _field(8, b"index") + _field(9, bytes(8))
+    graph = _field(1, b"a node") + _field(5, tensor) + _field(5, indices)
+    found = convert.read_onnx_tensors(_field(1, 8) + _field(2, b"maker") + _field(7, graph))
+    assert list(found) == ["model.w"]
+    np.testing.assert_array_equal(found["model.w"], array)
+    for damaged in (b"", b"\xff\xff", _field(1, 8), _field(7, graph)[:-5], b"no model at all"):
+        with pytest.raises(ValueError, match="not an ONNX model"):
+            convert.read_onnx_tensors(damaged)

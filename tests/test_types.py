@@ -57,7 +57,7 @@ def motion(frames: int = 3, pose: bool = False) -> MotionSequence:
 
 def speech(frames: int = 4) -> SpeechFeatures:
     zeros = np.zeros(frames, np.float32)
-    return SpeechFeatures(np.ones((frames, 512), np.float32), zeros, zeros - 20, zeros, 50.0)
+    return SpeechFeatures(np.ones((frames, 512), np.float32), zeros, zeros - 20, zeros, zeros, 50.0)
 
 
 def avatar() -> Avatar:

@@ -137,6 +137,26 @@ MANIFEST: dict[str, Asset] = {
             ),
         ),
         Asset(
+            name="silero-vad",
+            filename="silero_vad.safetensors",
+            purpose="speech or not; without it, judged by loudness and voice (prepare, speak)",
+            licence="MIT",
+            size=1_239_780,
+            sha256="88970663a0fa9f483aca0b5d117f76d10071e2b7bb9730ce2775f6cfc68e4304",
+            source_sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+            convert="vad_from_onnx",
+            sources=(
+                (
+                    PackageMember(
+                        "silero-vad",
+                        "6.2.3",
+                        "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+                        ("silero_vad/data/silero_vad_16k_op15.onnx",),
+                    ),
+                ),
+            ),
+        ),
+        Asset(
             name="lpips-alexnet",
             filename="lpips_alexnet.safetensors",
             purpose="perceptual distance LPIPS 0.1, AlexNet (fit, evaluate)",

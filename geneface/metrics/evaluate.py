@@ -228,7 +228,7 @@ def excerpt(speech: SpeechFeatures, frames: range, fps: float) -> SpeechFeatures
     part = slice(first, min(last, len(speech)))
     return replace(
         speech, content=speech.content[part], log_f0=speech.log_f0[part], energy=speech.energy[part],
-        voicing=speech.voicing[part],
+        voicing=speech.voicing[part], speech=speech.speech[part],
     )
 
 

@@ -1,20 +1,13 @@
 """What a face does that speech does not decide: resting in silence, blinking, small eye movements."""
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from ..speech.melody import reference_level
+from ..speech.vad import close_gaps, runs
 from ..types import SpeechFeatures
 
 _SPEECH_FPS = 50
-_DYNAMIC_RANGE_DB = 35.0  # so far below the loud parts, sound without voice is room, tail or faint breath
-_VOICED_RANGE_DB = 40.0  # the same for sound with voice
-_VOICED_SHARE = 0.1  # of a recording's sound, from which on sounds without voice are breaths, clicks and noise
-_ABOVE_NOISE_DB = 6.0
-_NEAREST_DB = 12.0  # the threshold never comes nearer to the loud parts: speech in noise is kept
-_SILENCE_DB = -60.0  # full scale; below is silence, whatever the rest of the recording
+_SPEECH = 0.3  # least probability: a consonant taken for silence looks worse than a pause taken for speech
 _SHORTEST_PAUSE = 0.25  # [s] shorter gaps are plosives and breaths between words: left to the generator
 _LEAD, _TRAIL = 0.08, 0.12  # [s] lips part before the sound and settle after it
 _RAMP = 0.12  # [s]
@@ -29,52 +22,19 @@ _WIDEST_GAZE = 2.5  # standard deviations
 
 
 def silence(features: SpeechFeatures, frames: int, fps: float = 25.0) -> np.ndarray:
-    """How silent every video frame is.
-
-    Sound is speech where it is voiced, or louder than a threshold between the recording's noise floor and its loud
-    parts and in one run with voice (not so a breath in a pause; in a recording without voice, such as a whispered one,
-    loudness alone decides). Gaps under 0.25 s are not silence; the edges are smooth.
+    """How silent every video frame is: not where somebody speaks, nor in gaps under 0.25 s; the edges are smooth.
 
     Returns:
         [frames] in [0, 1]: 0 speech, 1 silence.
     """
-    if not len(features):
-        return np.ones(frames, np.float32)
-    loud = reference_level(features.energy)
-    floor = float(np.percentile(features.energy, 5))
-    threshold = max(np.clip(floor + _ABOVE_NOISE_DB, loud - _DYNAMIC_RANGE_DB, loud - _NEAREST_DB), _SILENCE_DB)
-    voiced = (features.voicing > 0.6) & (features.energy > max(loud - _VOICED_RANGE_DB, _SILENCE_DB))
-    active = _close_gaps((features.energy > threshold) | voiced, int(_SHORTEST_PAUSE * _SPEECH_FPS))
-    if voiced.sum() > _VOICED_SHARE * active.sum():
-        active = _keep_runs(active, lambda begin, end: voiced[begin:end].any())
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]])))
+    active = close_gaps(features.speech > _SPEECH, int(_SHORTEST_PAUSE * _SPEECH_FPS))
     time = (np.arange(frames) + 0.5) / fps
     out = np.ones(frames)
-    for begin, end in edges.reshape(-1, 2) / _SPEECH_FPS:
+    for begin, end in runs(active) / _SPEECH_FPS:
         begin, end = begin - _LEAD, end + _TRAIL
         outside = np.maximum(begin - time, time - end)
         out = np.minimum(out, np.clip(outside / _RAMP, 0, 1))
     return (0.5 - 0.5 * np.cos(np.pi * out)).astype(np.float32)
-
-
-def _close_gaps(active: np.ndarray, longest: int) -> np.ndarray:
-    """Fill runs of False shorter than `longest` that lie between True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], active, [True]]))).reshape(-1, 2)
-    active = active.copy()
-    for begin, end in edges:
-        if end - begin < longest and begin > 0 and end < len(active):
-            active[begin:end] = True
-    return active
-
-
-def _keep_runs(active: np.ndarray, keep: Callable[[int, int], bool]) -> np.ndarray:
-    """Clear those runs of True for which `keep(first, past the last)` does not hold."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2)
-    active = active.copy()
-    for begin, end in edges:
-        if not keep(begin, end):
-            active[begin:end] = False
-    return active
 
 
 def blinks(frames: int, fps: float, per_minute: float, random: np.random.Generator) -> np.ndarray:

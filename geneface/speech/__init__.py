@@ -1,1 +1,1 @@
-"""Speech: what the motion generator hears (content features, pitch, energy)."""
+"""Speech: what the motion generator hears (content features, pitch, energy, voice activity)."""

@@ -1,4 +1,4 @@
-"""Speech features: content (Whisper base, encoder layer 4), F0, voicing and energy at 50 Hz.
+"""Speech features: content (Whisper base, encoder layer 4), F0, voicing, energy and voice activity at 50 Hz.
 
 Windowing. Attention makes a frame's features depend on the whole window it was encoded in (padding to 30 s changes
 them by 18 %), so the window is fixed and the same everywhere: 8 s long, advancing by 6 s, zeros outside the recording.
@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..types import SpeechFeatures, require
 from .mel import SAMPLE_RATE, log_mel
 from .pitch import HOP, energy_db, frame_count, pitch
+from .vad import by_level, load_detector, speech_probability
 from .whisper import WhisperEncoder
 
 LAYER = 4  # of 6; a linear phone probe on an unseen voice reads 64.4 % here, 61.0 % at the last layer
@@ -119,8 +120,10 @@ def extract(audio: np.ndarray, encoder: WhisperEncoder | None = None) -> SpeechF
         raise UserError("the recording is empty; give one that holds at least one sample of sound")
     require(bool(np.isfinite(audio).all()), "audio: holds NaN or infinite samples")
     audio = audio.astype(np.float32, copy=False)
-    melody = _pitch_in_windows(audio)
-    return SpeechFeatures(content_features(audio, encoder), melody[0], energy_db(audio), melody[1], float(FPS))
+    log_f0, voicing = _pitch_in_windows(audio)
+    energy, detector = energy_db(audio), load_detector()
+    speech = by_level(energy, voicing) if detector is None else speech_probability(audio, detector)
+    return SpeechFeatures(content_features(audio, encoder), log_f0, energy, voicing, speech, float(FPS))
 
 
 def _pitch_in_windows(audio: np.ndarray) -> np.ndarray:

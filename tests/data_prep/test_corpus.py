@@ -132,7 +132,7 @@ def fake_extract(audio: np.ndarray) -> SpeechFeatures:
     content = np.zeros((frames, 512), np.float32)
     content[:, 0] = level
     zero = np.zeros(frames, np.float32)
-    return SpeechFeatures(content, zero, (20 * np.log10(level + 1e-6)).astype(np.float32), zero, 50.0)
+    return SpeechFeatures(content, zero, (20 * np.log10(level + 1e-6)).astype(np.float32), zero, zero, 50.0)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -94,7 +94,7 @@ def scene(tmp_path, monkeypatch):
               25.0).save(folder / "face.npz")
     count = np.arange(2 * FRAMES, dtype=np.float32)  # each feature frame tells its number
     silent = zeros(2 * FRAMES, np.float32)
-    SpeechFeatures(count[:, None] * np.ones(4, np.float32), silent, silent, silent, 50.0).save(folder / "speech.npz")
+    SpeechFeatures(count[:, None] * np.ones(4, np.float32), silent, silent, silent, silent, 50.0).save(folder / "speech.npz")
     (folder / "manifest.json").write_text(json.dumps({
         "schema_version": 1, "finished": True, "frames": FRAMES, "fps": 25.0, "width": SIZE, "height": SIZE,
         "train_frames": TRAIN, "source": {"name": "gone.mp4", "sha256": "0" * 64},
@@ -194,7 +194,7 @@ def test_nothing_held_out(scene):
 
 
 def test_excerpt_of_speech():
-    speech = SpeechFeatures(np.arange(40.0)[:, None], np.arange(40.0), np.zeros(40), np.zeros(40), 50.0)
+    speech = SpeechFeatures(np.arange(40.0)[:, None], np.arange(40.0), *np.zeros((3, 40)), 50.0)
     part = evaluation.excerpt(speech, range(5, 9), 25.0)
     assert part.content[:, 0].tolist() == list(range(10, 18)) and part.log_f0.tolist() == list(range(10, 18))
     assert len(evaluation.excerpt(speech, range(18, 30), 25.0)) == 4

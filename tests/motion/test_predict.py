@@ -23,7 +23,7 @@ def speech(frames: int, seed: int = 0, level: float = -20.0) -> SpeechFeatures:
     random = np.random.default_rng(seed)
     content = random.standard_normal((frames // 8 + 2, 512)).repeat(8, 0)[:frames].astype(np.float32)
     return SpeechFeatures(content, np.full(frames, 5.0, np.float32), np.full(frames, level, np.float32),
-                          np.full(frames, 0.9, np.float32), 50.0)
+                          np.full(frames, 0.9, np.float32), np.ones(frames, np.float32), 50.0)
 
 
 def person(seed: int = 0) -> Avatar:
@@ -57,13 +57,12 @@ def test_deterministic_under_a_seed():
 
 def test_silence_closes_the_mouth():
     features = speech(600)
-    energy, voicing, pitch = features.energy.copy(), features.voicing.copy(), features.log_f0.copy()
-    energy[200:400], voicing[200:400], pitch[200:400] = -80, 0, 0
-    motion = predict(replace(features, energy=energy, voicing=voicing, log_f0=pitch), None, STILL)
+    spoken = features.speech.copy()
+    spoken[200:400] = 0.05
+    motion = predict(replace(features, speech=spoken), None, STILL)
     opening = 1000 * mouth_opening(motion.landmarks)
     assert opening[112:188].max() < 1.5 and np.ptp(opening[112:188]) < 1e-3
-    silent = predict(speech(200, level=-100.0), None, STILL)
-    # Voiced frames below -60 dB are silence too.
+    silent = predict(replace(features, speech=np.zeros_like(spoken)), None, STILL)
     assert np.ptp(mouth_opening(silent.landmarks)) < 1e-6
 
 
@@ -102,7 +101,7 @@ def test_gaze_turns_both_eyes_the_same_way():
 
 def test_errors(tmp_path):
     with pytest.raises(UserError, match="empty"):
-        predict(SpeechFeatures(np.zeros((0, 512), np.float32), *(np.zeros(0, np.float32),) * 3, 50.0))
+        predict(SpeechFeatures(np.zeros((0, 512), np.float32), *(np.zeros(0, np.float32),) * 4, 50.0))
     with pytest.raises(ValueError, match="content channels"):
         predict(replace(speech(10), content=np.zeros((10, 7), np.float32)))
     with pytest.raises(ValueError, match="per second"):
