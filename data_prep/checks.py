@@ -150,6 +150,9 @@ CHECKS = {check.name: check for check in (
           "frames without a face are filled in from around them"),
     Check("still background", "Result", "how far it is from standing still", "{:.1f} grey levels", None, 6,
           "put the camera on a stand, avoid movement behind the speaker", "Sit before a wall where nothing moves."),
+    Check("same background", "Result", "difference of the backgrounds of several clips", "{:.1f} grey levels", None, 6,
+          "an avatar has one background: film all clips in one place, with one framing and the same light",
+          "Several clips of one person may be given: leave camera, chair and lamps as they are between them.", 25),
 )}
 
 

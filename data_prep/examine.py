@@ -1,7 +1,7 @@
 """Everything that is found out about a video before any long work: which part, which crop, and thirty verdicts."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,14 @@ from geneface.progress import say
 from geneface.report import Verdict
 
 from . import preflight
+from .checks import judge
 from .crop import choose_crop, follow_crop
 from .ingest import Scan, scan
 from .listen import check_silence, sound_verdicts
 from .shots import Take, longest_take
+
+
+_WIDER = 1.15  # how much wider than its own a crop may be that a clip shares with others
 
 
 @dataclass(frozen=True)
@@ -65,36 +69,68 @@ def open_source(video: str | Path, config: PrepareConfig) -> Source:
 
 
 def examine(source: Source, config: PrepareConfig, look: Callable[[], Scan] | None = None) -> Examination:
-    """Look and listen through a video.
+    """Look and listen through a video; see `examine_all`.
 
     Args:
         look: gives the scan where it is kept; by default the video is looked through now.
+    """
+    return examine_all([source], config, lambda _: look() if look else scan(source.path, config.fps))[0]
+
+
+def examine_all(sources: Sequence[Source], config: PrepareConfig,
+                look: Callable[[Source], Scan] | None = None) -> list[Examination]:
+    """Look and listen through the clips of one person, each by itself; where one camera may have filmed them all, they
+    get one crop.
+
+    Args:
+        look: gives the scan where it is kept; by default the videos are looked through now.
 
     Raises:
         UserError: a video that cannot become an avatar; with `config.strict`, one that has a warning.
     """
-    info = source.info
-    sound = media.read_audio(source.path, config.sample_rate) if info.has_audio else np.zeros(0, np.float32)
-    check_silence(info, sound, config.sample_rate, config)
-    seen = look() if look is not None else scan(source.path, config.fps)
-    preflight.check_scan(info, seen, None)
-    take = longest_take(seen.frames, list(seen.cuts), seen.usable())
-    preflight.check_length(info, len(take) / config.fps, config,
-                           "its longest shot without a cut" if take.cuts else "the video")
-    preflight.check_scan(info, seen, take)
-    crop = place_crop(seen, take, config.fps)
-    piece, covered = cut_sound(sound, take, config)
-    verdicts = preflight.recording_verdicts(info, source.timing, seen, take, config)
-    verdicts += preflight.picture_verdicts(seen, take, crop, config)
-    verdicts += sound_verdicts(info, piece, config.sample_rate, config, covered)
-    stop_if_strict(source.path, verdicts, config)
-    _say_take(source.path, take, config.fps)
-    interlaced = True if preflight.is_combed(info, seen) else None
-    return Examination(seen, take, crop, interlaced, sound, verdicts)
+    sounds, scans, takes = [], [], []
+    for source in sources:
+        info = source.info
+        sounds.append(media.read_audio(source.path, config.sample_rate) if info.has_audio else np.zeros(0, np.float32))
+        check_silence(info, sounds[-1], config.sample_rate, config)
+        seen = look(source) if look is not None else scan(source.path, config.fps)
+        preflight.check_scan(info, seen, None)
+        take = longest_take(seen.frames, list(seen.cuts), seen.usable())
+        preflight.check_length(info, len(take) / config.fps, config,
+                               "its longest shot without a cut" if take.cuts else "the video")
+        preflight.check_scan(info, seen, take)
+        scans.append(seen)
+        takes.append(take)
+    found, length = [], sum(map(len, takes)) / config.fps
+    for source, sound, seen, take, crop in zip(sources, sounds, scans, takes, place_crops(scans, takes, config.fps)):
+        info = source.info
+        piece, covered = cut_sound(sound, take, config)
+        verdicts = preflight.recording_verdicts(info, source.timing, seen, take, config)
+        if len(sources) > 1:  # short clips make a long person
+            verdicts = [judge("length", length, "all clips") if v.check == "length" else v for v in verdicts]
+        verdicts += preflight.picture_verdicts(seen, take, crop, config)
+        verdicts += sound_verdicts(info, piece, config.sample_rate, config, covered)
+        stop_if_strict(source.path, verdicts, config)
+        _say_take(source.path, take, config.fps)
+        interlaced = True if preflight.is_combed(info, seen) else None
+        found.append(Examination(seen, take, crop, interlaced, sound, verdicts))
+    return found
 
 
-def place_crop(seen: Scan, take: Take, fps: float) -> Crop:
-    """Fixed; following the speaker where the camera moves."""
+def place_crops(scans: Sequence[Scan], takes: Sequence[Take], fps: float) -> list[Crop]:
+    """Fixed; following the speaker where the camera moves. One for all clips where that holds them nearly as closely:
+    the background then lies in one place."""
+    crops = [_place_crop(seen, take, fps) for seen, take in zip(scans, takes)]
+    if len({(seen.width, seen.height) for seen in scans}) == 1 and not any(crop.path for crop in crops):
+        looks = [look for seen, take in zip(scans, takes) for look in seen.within(take.start, take.stop)]
+        faces = np.array([look.face for look in looks if look.face is not None])
+        shared = choose_crop(scans[0].width, scans[0].height, faces)
+        if shared.side <= _WIDER * max(crop.side for crop in crops):
+            return [shared] * len(crops)
+    return crops
+
+
+def _place_crop(seen: Scan, take: Take, fps: float) -> Crop:
     looks = seen.within(take.start, take.stop)
     found = [look for look in looks if look.face is not None]
     faces = np.array([look.face for look in found])

@@ -19,7 +19,7 @@ from geneface.progress import track
 
 from .looks import Look, Looker
 from .shots import Cut, CutFinder, Take
-from .streams import Sequence, encode_jpeg, ordered_map
+from .streams import encode_jpeg, ordered_map
 
 EVERY = 5
 """Every how many frames the scan looks for faces."""
@@ -100,14 +100,13 @@ def scan(video: str | Path, fps: float) -> Scan:
     return Scan(len(finder), info.width, info.height, tuple(cuts), finder.movement, tuple(finder.standing()), looks)
 
 
-def write_frames(video: str | Path, target: Sequence, take: Take, crop: Crop, size: int, fps: float, quality: int,
-                 interlaced: bool | None = None) -> tuple[int, str]:
-    """Crop, scale and write the frames of a take; returns how many, and the SHA-256 of them all.
+def cut_frames(video: str | Path, take: Take, crop: Crop, size: int, fps: float, quality: int,
+               interlaced: bool | None = None) -> Iterator[bytes]:
+    """The frames of a take, cropped, scaled and encoded as JPEG.
 
     Args:
         interlaced: see `media.read_frames`.
     """
-    target.clear()
     frames = enumerate(media.read_frames(video, fps, take.start, take.stop, interlaced))
     encoded = ordered_map(lambda item: encode_jpeg(crop.apply(item[1], size, item[0]), quality), frames)
-    return target.write(track(encoded, "Cutting out frames", len(take)))
+    return track(encoded, "Cutting out frames", len(take))

@@ -1,11 +1,12 @@
-"""Portrait video to prepared person: scan, frames, landmarks, track, masks, background, speech, report."""
+"""Portrait videos to prepared person: scan, frames, landmarks, track, masks, background, speech, report."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +17,22 @@ from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
 from geneface.face.landmarks import relative_mouth_opening
-from geneface.media import Crop
 from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
 from geneface.speech.sync import correction
-from geneface.types import CameraTrack, FaceTrack, PreparedPerson, write_atomically
+from geneface.types import CameraTrack, FaceTrack, PreparedPerson, require, write_atomically
 
 from . import preflight
+from .alike import plates_apart, thumbnail
 from .background import background_plate
-from .checks import judge
-from .examine import Examination, Source, cut_sound, examine, open_source, stop_if_strict
-from .ingest import Scan, scan, write_frames
+from .checks import CHECKS, judge
+from .examine import Source, cut_sound, examine_all, open_source, stop_if_strict
+from .footage import Footage, clip_labels
+from .ingest import Scan, cut_frames, scan
 from .landmarks import Detections, detect_landmarks
 from .masks import write_masks
 from .segment import PersonSegmenter, Plate, refine
-from .shots import Take
 from .smooth import fill
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
@@ -65,39 +66,56 @@ def _leaves_nothing(folder: Path) -> Iterator[None]:
                 raise
 
 
-def prepare(video: str | Path, out: str | Path, config: PrepareConfig = PrepareConfig(),
+def prepare(videos: str | Path | Iterable[str | Path], out: str | Path, config: PrepareConfig = PrepareConfig(),
             consent: str | None = None) -> PreparedPerson:
-    """Make a prepared person of a portrait video. A run that was stopped goes on where it was.
+    """Make a prepared person of a portrait video, or of several of one person in one place. A run that was stopped goes
+    on where it was.
 
     Args:
-        video: any container, size and frame rate; one person facing the camera and talking.
+        videos: any container, size and frame rate; one person facing the camera and talking. Of each the best shot is
+            taken; they stand one after another, with a jump where they meet.
         out: the person's folder.
         config: options.
         consent: what the person filmed agreed to, in words; None when nothing is recorded.
 
     Raises:
-        UserError: a video that cannot become an avatar, a folder that holds something else, a full disk.
+        UserError: a video that cannot become an avatar, clips that do not go together, a folder that holds something
+            else, a full disk.
     """
-    video, out = Path(video), Path(out)
+    out = Path(out)
     _check_options(config)
-    source = open_source(video, config)
+    sources = _open_sources(videos, config)
     with _leaves_nothing(out):
-        run = _Preparation(source, out, config, consent)
+        run = _Preparation(sources, out, config, consent)
         results = run.work()
     # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
-    stop_if_strict(video, run.verdicts, config)
+    stop_if_strict(run.name, run.verdicts, config)
     with media.writing(out):
         return run.finish(*results)
 
 
-def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
-    """The verdicts on a video that can be had before any long work; nothing is written.
+def check(videos: str | Path | Iterable[str | Path], config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
+    """The verdicts on videos that can be had before any long work; nothing is written.
 
     Raises:
         UserError: a video that cannot become an avatar; with `config.strict`, one that has a warning.
     """
     _check_options(config)
-    return examine(open_source(video, config), config).verdicts
+    sources = _open_sources(videos, config)
+    return _labelled(clip_labels(sources), [seen.verdicts for seen in examine_all(sources, config)])
+
+
+def _open_sources(videos: str | Path | Iterable[str | Path], config: PrepareConfig) -> list[Source]:
+    videos = [videos] if isinstance(videos, (str, Path)) else list(videos)
+    require(len(videos) > 0, "videos: none given")
+    return [open_source(Path(video), config) for video in videos]
+
+
+def _labelled(labels: list[str], verdicts: list[list[Verdict]]) -> list[Verdict]:
+    """All clips' verdicts in a row; with several clips, each says whose it is."""
+    if len(labels) == 1:
+        return list(verdicts[0])
+    return [replace(verdict, check=f"{label}: {verdict.check}") for label, of in zip(labels, verdicts) for verdict in of]
 
 
 def _check_options(config: PrepareConfig) -> None:
@@ -112,84 +130,120 @@ def _check_options(config: PrepareConfig) -> None:
 class _Preparation:
     """One run: the stages in order."""
 
-    def __init__(self, source: Source, out: Path, config: PrepareConfig, consent: str | None) -> None:
-        self.source, self.video, self.out, self.config, self.consent = source, source.path, out, config, consent
+    def __init__(self, sources: list[Source], out: Path, config: PrepareConfig, consent: str | None) -> None:
+        self.sources, self.out, self.config, self.consent = sources, out, config, consent
+        self.labels = clip_labels(sources)
+        self.name = sources[0].path if len(sources) == 1 else out
         self.manifest = Manifest(out)
         self.frames = Sequence(out / "frames", ".jpg")
         self.masks = Sequence(out / "masks", ".png")
         self.verdicts: list[Verdict] = []
 
-    def work(self) -> tuple[str, Examination, dict[str, Data]]:
-        """All stages, and the verdicts; returns the video's hash, what was seen, and what the stages returned."""
+    def work(self) -> tuple[Footage, dict[str, Data]]:
+        """All stages, and the verdicts; returns what the person is made of, and what the stages returned."""
         config, manifest = self.config, self.manifest
-        digest = file_hash(self.video)
-        seen = examine(self.source, config, lambda: Scan.from_json(
-            manifest.stage("scan", 4, {"source": digest, "fps": config.fps}, (), (), self._scan)))
-        take, crop = seen.take, seen.crop
-        self.verdicts += seen.verdicts
+        footage = self._look_through()
+        clips, jumps, count = footage.clips, footage.jumps, len(footage)
+        self.verdicts += _labelled(self.labels, [clip.seen.verdicts for clip in clips])
 
-        options = {"take": [take.start, take.stop], "crop": crop.to_json(), "size": config.size,
-                   "quality": config.jpeg_quality, "interlaced": seen.interlaced}
-        cut = manifest.stage("frames", 2, options, ("scan",), ("frames/",),
-                             lambda: self._frames(take, crop, seen.interlaced))
-        count = cut["frames"]
+        cuts = [{"take": [clip.seen.take.start, clip.seen.take.stop], "crop": clip.seen.crop.to_json(),
+                 "interlaced": clip.seen.interlaced} for clip in clips]
+        cut = manifest.stage("frames", 3, {"cuts": cuts, "size": config.size, "quality": config.jpeg_quality},
+                             self._scans, ("frames/",), lambda: self._frames(footage))
 
         def face() -> Data:
             found = manifest.stage("landmarks", 1, {}, ("frames",), ("stages/landmarks.npz",),
                                    lambda: self._landmarks(count))
-            if found["valid"] < _LEAST_VALID:
-                raise UserError(f"{self.video}: a face was found in only {100 * found['valid']:.0f} % of the frames; "
-                                "keep the face in view and well lit")
+            self._require_faces(footage)
             return found
 
         def surroundings() -> Data:
             return manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
-                                  ("background.png", "stages/background_seen.png"), lambda: self._background(count))
+                                  ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
-            return manifest.stage("track", 1, {"jumps": take.jumps}, ("landmarks",), ("camera.npz", "face.npz"),
-                                  lambda: self._track(take))
+            return manifest.stage("track", 1, {"jumps": jumps}, ("landmarks",), ("camera.npz", "face.npz"),
+                                  lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
-            sync = manifest.stage("sync", 1, {"correct": config.correct_sync}, ("landmarks",), (),
-                                  lambda: self._sync(seen))
-            audio, _ = cut_sound(seen.sound, take, config, sync["shift"])
+            sync = manifest.stage("sync", 2, {"correct": config.correct_sync}, ("landmarks",), (),
+                                  lambda: self._sync(footage))
+            audio = footage.sound(config, sync["shifts"])
             return sync, manifest.stage("speech", 3, {"rate": config.sample_rate}, ("frames", "sync"),
                                         ("audio.wav", "speech.npz"), lambda: self._speech(audio))
 
+        if len(clips) > 1:
+            self._require_alike(surroundings())  # before anything long
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
-        masks = manifest.stage("masks", 2, {"jumps": take.jumps}, ("track", "background"), ("masks/",),
-                               lambda: self._masks(take, plate["unrest"]))
+        masks = manifest.stage("masks", 2, {"jumps": jumps}, ("track", "background"), ("masks/",),
+                               lambda: self._masks(jumps, plate["unrest"]))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
                   "sync": sync, "speech": speech}
         manifest.finish()
         self.verdicts += self._late_verdicts(stages)
-        return digest, seen, stages
+        return footage, stages
+
+    def _look_through(self) -> Footage:
+        hashes = [file_hash(source.path) for source in self.sources]
+        self._scans = tuple("scan" if index == 0 else f"scan {index + 1}" for index in range(len(hashes)))
+        stages = {source.path: (name, digest) for source, name, digest in zip(self.sources, self._scans, hashes)}
+
+        def look(source: Source) -> Scan:
+            name, digest = stages[source.path]
+            return Scan.from_json(self.manifest.stage(
+                name, 4, {"source": digest, "fps": self.config.fps}, (), (),
+                lambda: scan(source.path, self.config.fps).to_json()))
+
+        return Footage.of(self.sources, hashes, examine_all(self.sources, self.config, look))
 
     # Stages ---------------------------------------------------------------------------------------------
 
-    def _scan(self) -> Data:
-        return scan(self.video, self.config.fps).to_json()
-
-    def _frames(self, take: Take, crop: Crop, interlaced: bool | None) -> Data:
-        preflight.check_room(self.out, len(take), self.config.size)
-        count, digest = write_frames(self.video, self.frames, take, crop, self.config.size, self.config.fps,
-                                     self.config.jpeg_quality, interlaced)
+    def _frames(self, footage: Footage) -> Data:
+        preflight.check_room(self.out, len(footage), self.config.size)
+        self.frames.clear()
+        count, digest = self.frames.write(chain.from_iterable(
+            cut_frames(clip.source.path, clip.seen.take, clip.seen.crop, self.config.size, self.config.fps,
+                       self.config.jpeg_quality, clip.seen.interlaced) for clip in footage.clips))
+        if count != len(footage):
+            raise UserError(f"{self.name}: changed while it was read ({count} frames instead of {len(footage)}); copy "
+                            "the file, and prepare the copy")
         return {"frames": count, "sha256": digest}
 
-    def _sync(self, seen: Examination) -> Data:
-        """How late the sound is, and by how much it is moved."""
-        audio, _ = cut_sound(seen.sound, seen.take, self.config)
+    def _require_faces(self, footage: Footage) -> None:
+        """Raises UserError where a clip shows too few faces to be fitted."""
+        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
+            valid = archive["valid"]
+        for clip in footage.clips:
+            share = float(valid[clip.frames].mean())
+            if share < _LEAST_VALID:
+                raise UserError(f"{clip.source.path}: a face was found in only {100 * share:.0f} % of the frames; keep "
+                                "the face in view and well lit")
+
+    def _require_alike(self, plate: Data) -> None:
+        """Raises UserError where the clips' backgrounds have nothing to do with each other."""
+        if CHECKS["same background"].unusable(plate["apart"]):
+            raise UserError(f"{self.name}: the clips ({', '.join(self.labels)}) show different backgrounds (by "
+                            f"{plate['apart']:.0f} of 255 grey levels); an avatar has one: give clips filmed in one "
+                            "place with one framing, or prepare each by itself")
+
+    def _sync(self, footage: Footage) -> Data:
+        """How late the sound of each clip is, and by how much it is moved."""
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             landmarks, valid = archive["landmarks"], archive["valid"]
-        opening = fill(relative_mouth_opening(landmarks)[:, None], valid)[:, 0]
-        offset, shift = correction(opening, audio, self.config.sample_rate, self.config.fps)
-        shift = shift if self.config.correct_sync else 0.0
-        if shift:
-            which = "late" if shift > 0 else "early"
-            say(f"{self.video.name}: the sound is {abs(shift):.1f} frames too {which}; moved")
-        return {"offset": offset, "shift": shift}
+        offsets, shifts = [], []
+        for clip, label in zip(footage.clips, self.labels):
+            audio, _ = cut_sound(clip.seen.sound, clip.seen.take, self.config)
+            opening = relative_mouth_opening(landmarks[clip.frames])
+            opening = fill(opening[:, None], valid[clip.frames])[:, 0]
+            offset, shift = correction(opening, audio, self.config.sample_rate, self.config.fps)
+            shift = shift if self.config.correct_sync else 0.0
+            if shift:
+                which = "late" if shift > 0 else "early"
+                say(f"{label}: the sound is {abs(shift):.1f} frames too {which}; moved")
+            offsets.append(offset)
+            shifts.append(shift)
+        return {"offsets": offsets, "shifts": shifts}
 
     def _landmarks(self, count: int) -> Data:
         found = detect_landmarks(progress(self.frames.read(range(count)), "Landmarks", count), self.config.fps)
@@ -202,25 +256,28 @@ class _Preparation:
         write_atomically(self.out / "stages" / "landmarks.npz", write)
         return {"valid": float(found.valid.mean())}
 
-    def _track(self, take: Take) -> Data:
+    def _track(self, jumps: tuple[int, ...]) -> Data:
         say("Fitting head and camera ...")
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             found = Detections(**{name: archive[name] for name in archive.files})
         size = self.config.size
-        camera, face, quality = fit_take(found, size, size, self.config.fps, load_basis(), take.jumps)
+        camera, face, quality = fit_take(found, size, size, self.config.fps, load_basis(), jumps)
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
         figures = {name: value for name, value in vars(quality).items() if isinstance(value, float)}
         return {**figures, "worst_frames": quality.worst_frames(found.valid, 6)}
 
-    def _background(self, count: int) -> Data:
+    def _background(self, footage: Footage) -> Data:
         say("Background plate ...")
-        indices = sorted({int(i) for i in np.linspace(0, count - 1, min(count, self.config.plate_samples))})
+        indices = footage.spread(self.config.plate_samples)
+        thumbnails: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with PersonSegmenter() as segmenter:
 
             def look(index: int) -> tuple[np.ndarray, np.ndarray]:
                 frame = read_picture(self.frames.path(index))
-                return frame, np.rint(255 * (1 - refine(segmenter.probability(frame), frame))).astype(np.uint8)
+                alpha = np.rint(255 * (1 - refine(segmenter.probability(frame), frame))).astype(np.uint8)
+                thumbnails[index] = thumbnail(frame), thumbnail(alpha)
+                return frame, alpha
 
             plate, seen, unrest = background_plate(look, indices)
         seen_picture = np.repeat(seen[..., None] * np.uint8(255), 3, -1)
@@ -228,13 +285,14 @@ class _Preparation:
                               (self.out / "stages" / "background_seen.png", seen_picture)):
             data = encode_png(picture)
             write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))
-        return {"seen": float(seen.mean()), "unrest": unrest}
+        apart = plates_apart(thumbnails, [clip.frames for clip in footage.clips])
+        return {"seen": float(seen.mean()), "unrest": unrest, "apart": apart}
 
-    def _masks(self, take: Take, unrest: float) -> Data:
+    def _masks(self, jumps: tuple[int, ...], unrest: float) -> Data:
         face = FaceTrack.load(self.out / "face.npz")
         plate = Plate(read_picture(self.out / "background.png"),
                       read_picture(self.out / "stages" / "background_seen.png")[..., 0] > 127, unrest)
-        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, take.jumps)
+        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps)
         return {"masks": count, "sha256": digest}
 
     def _speech(self, audio: np.ndarray) -> Data:
@@ -248,34 +306,33 @@ class _Preparation:
 
     # ----------------------------------------------------------------------------------------------------
 
-    def finish(self, digest: str, seen: Examination, stages: dict[str, Data]) -> PreparedPerson:
+    def finish(self, footage: Footage, stages: dict[str, Data]) -> PreparedPerson:
         """Manifest and report of the work done."""
-        config, content = self.config, self.manifest.content
-        info, take, crop = self.source.info, seen.take, seen.crop
+        config, content, clips, count = self.config, self.manifest.content, footage.clips, len(footage)
         camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
         audio = media.read_audio(self.out / "audio.wav", config.sample_rate)
-        offset, count = stages["sync"]["offset"], stages["frames"]["frames"]
         files = ("background.png", "camera.npz", "face.npz", "speech.npz", "audio.wav")
         consent = content.get("consent")
         if self.consent is not None or consent is None:
             consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
                        "granted": bool(self.consent)}
+        origins = [clip.to_json() for clip in clips]
+        cuts = [cut for clip in clips for cut in clip.seen.take.cuts]
         content.update(
-            source={"name": self.video.name, "path": str(self.video.resolve()), "sha256": digest,
-                    "seconds": info.duration, "fps": info.fps, "width": info.width, "height": info.height,
-                    "start_frame": take.start, "stop_frame": take.stop, "interlaced": seen.interlaced},
-            width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
-            train_frames=count * (config.held_out - 1) // config.held_out, crop=crop.to_json(), cuts=list(take.cuts),
-            jumps=list(take.jumps), consent=consent, options=vars(config),
+            source=origins[0]["source"] if len(clips) == 1 else {"name": ", ".join(self.labels)},
+            clips=origins, width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
+            train_frames=count * (config.held_out - 1) // config.held_out, crop=origins[0]["crop"], cuts=cuts,
+            jumps=list(footage.jumps), consent=consent, options=vars(config),
             hashes={"frames": stages["frames"]["sha256"], "masks": stages["masks"]["sha256"],
                     **{name: file_hash(self.out / name) for name in files}},
         )
+        sync = stages["sync"]
         content["result"] = {
             "frames": count, "fps": config.fps, "seconds": count / config.fps, "size": config.size,
             "frames_per_s": count / max(self.manifest.seconds, 1e-9),
             "reprojection_px": stages["track"].get("reprojection_px"), "jitter_deg": stages["track"].get("jitter_deg"),
-            "audio_offset_frames": offset, "audio_moved_frames": stages["sync"]["shift"],
-            "cuts": list(take.cuts), "jumps": list(take.jumps),
+            "audio_offset_frames": _largest(sync["offsets"]), "audio_moved_frames": _largest(sync["shifts"]),
+            "cuts": cuts, "jumps": list(footage.jumps),
             "verdicts": {verdict.check: verdict.verdict for verdict in self.verdicts},
             "report": str(self.out / "report.html"),
         }
@@ -286,13 +343,19 @@ class _Preparation:
 
     def _late_verdicts(self, stages: dict[str, Data]) -> list[Verdict]:
         """Checks of what the stages measured."""
-        error, sync = stages["track"].get("reprojection_px"), stages["sync"]
+        error, sync, plate = stages["track"].get("reprojection_px"), stages["sync"], stages["background"]
         verdicts = [] if error is None else [judge("tracking", error * 512 / self.config.size)]
         verdicts.append(judge("every frame tracked", 100 * stages["landmarks"]["valid"]))
-        verdicts.append(judge("still background", stages["background"]["unrest"]))
-        if sync["shift"]:
-            verdicts.append(judge("sound in time", sync["offset"] - sync["shift"],
-                                  f"after moving it by {-sync['shift']:+.1f} frames"))
-        elif sync["offset"] is not None:
-            verdicts.append(judge("sound in time", sync["offset"]))
-        return verdicts
+        verdicts.append(judge("still background", plate["unrest"]))
+        if len(self.sources) > 1:
+            verdicts.append(judge("same background", plate["apart"]))
+        in_time = []
+        for offset, shift in zip(sync["offsets"], sync["shifts"]):
+            note = f"after moving it by {-shift:+.1f} frames" if shift else ""
+            in_time.append([] if offset is None else [judge("sound in time", offset - shift, note)])
+        return verdicts + _labelled(self.labels, in_time)
+
+
+def _largest(values: list[float | None]) -> float | None:
+    """The value farthest from zero, of those that are known."""
+    return max((value for value in values if value is not None), key=abs, default=None)

@@ -4,6 +4,7 @@ Paths or boundary objects are taken alike, so that a stage's result can be hande
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ SILENCE = 1e-3
 
 
 def prepare(
-    video: str | Path, out: str | Path, config: PrepareConfig = PrepareConfig(), consent: str | None = None
+    video: str | Path | Iterable[str | Path], out: str | Path, config: PrepareConfig = PrepareConfig(),
+    consent: str | None = None,
 ) -> PreparedPerson:
     """A portrait video to a prepared person in the folder `out`.
 
     Args:
+        video: one, or several of one person, filmed in one place.
         consent: who agreed to what, in the person's words; recorded in the person and every avatar of them.
 
     Raises:
@@ -32,10 +35,10 @@ def prepare(
     """
     from data_prep.prepare import prepare as run
 
-    return run(Path(video), Path(out), config, consent)
+    return run(video, Path(out), config, consent)
 
 
-def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list["Verdict"]:
+def check(video: str | Path | Iterable[str | Path], config: PrepareConfig = PrepareConfig()) -> list["Verdict"]:
     """What `prepare` would say of a video before any long work; nothing is written.
 
     Raises:
@@ -43,7 +46,7 @@ def check(video: str | Path, config: PrepareConfig = PrepareConfig()) -> list["V
     """
     from data_prep.prepare import check as run
 
-    return run(Path(video), config)
+    return run(video, config)
 
 
 def fit(

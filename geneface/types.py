@@ -264,7 +264,7 @@ class PreparedPerson:
     """A prepared portrait video: a folder, opened by `PreparedPerson.open`.
 
     ```
-    manifest.json        schema, source, size, fps, frames, split, crop, consent, stages, hashes
+    manifest.json        schema, source, clips, size, fps, frames, split, crop, consent, stages, hashes
     frames/000000.jpg    [H,W,3] cropped frames at `fps`
     masks/000000.png     [H,W,3] R = head, G = torso, B = background, summing to 255
     background.png       [H,W,3] clean background plate
@@ -314,6 +314,16 @@ class PreparedPerson:
     def source(self) -> str:
         """Name of the video that was prepared."""
         return str(self.manifest.get("source", {}).get("name", self.path.name))
+
+    @property
+    def clips(self) -> list[dict[str, Any]]:
+        """The videos that the frames come from, in order.
+
+        Each {source: {name, path, sha256, start_frame, ...}, crop: see `geneface.media.Crop`, first_frame, frames}: frames
+        first_frame to first_frame + frames - 1 are the video's from start_frame on.
+        """
+        whole = {"first_frame": 0, "frames": len(self)}
+        return self.manifest.get("clips") or [{name: self.manifest.get(name) for name in ("source", "crop")} | whole]
 
     @property
     def size(self) -> tuple[int, int]:

@@ -58,7 +58,10 @@ def demo(
 
 
 def prepare(
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Portrait video of one person.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO...", help="Portrait video of one person, or several filmed in one place."),
+    ],
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", metavar="PERSON_DIR", help="Folder to write.")
     ] = None,
@@ -76,13 +79,17 @@ def prepare(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """A portrait video to a prepared person. An interrupted run goes on when it is called again."""
+    """A portrait video to a prepared person. An interrupted run goes on when it is called again.
+
+    Of each video the longest shot is used. Several videos stand one after another; sound and picture are checked and
+    aligned in each by itself, head shape and focal length are found for all together.
+    """
     from .. import pipeline
 
     given = {"size": size, "strict": strict or None}
     options = resolve(PrepareConfig(), "prepare", None, config, settings or (), given)
     if check:
-        verdicts = pipeline.check(video, options)
+        verdicts = pipeline.check(videos, options)
         for row in () if as_json else verdicts:
             print(f"{row.verdict:<5} {row.check:<20} {row.value}" + (f"; {row.advice}" if row.advice else ""))
         if as_json:
@@ -95,7 +102,7 @@ def prepare(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
             'video agreed, add --consent "who agreed to what", so that whoever gets the avatar can see it.'
         )
-    person = pipeline.prepare(video, output, options, consent)
+    person = pipeline.prepare(videos, output, options, consent)
     show(person.manifest["result"], as_json, PREPARE_KEYS)
 
 

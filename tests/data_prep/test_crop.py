@@ -114,7 +114,7 @@ def test_crop_follows_where_the_camera_moves(footage, tmp_path):
     """A person who stands still before a textured wall, filmed by a camera that pans: the scan sees the wall move,
     the prepared frames show the face in one place, and each frame's place in the video is known."""
     from data_prep.examine import examine, open_source
-    from data_prep.ingest import write_frames
+    from data_prep.ingest import cut_frames
     from data_prep.streams import Sequence, read_picture
     from geneface import media
     from geneface.config import PrepareConfig
@@ -136,6 +136,7 @@ def test_crop_follows_where_the_camera_moves(footage, tmp_path):
     moved = np.array(found.crop.path)
     assert moved[10, 0] - moved[60, 0] == pytest.approx(150, abs=12)
     frames = Sequence(tmp_path / "frames", ".jpg")
-    write_frames(video, frames, found.take, found.crop, 128, 25.0, 95)
+    frames.clear()
+    frames.write(cut_frames(video, found.take, found.crop, 128, 25.0, 95))
     first, later = (read_picture(frames.path(index)).astype(int) for index in (15, 55))
     assert np.abs(first - later)[40:100, 50:78].mean() < 25
