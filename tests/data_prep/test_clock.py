@@ -88,6 +88,7 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     from dataclasses import replace
 
     from data_prep.examine import Examination, Source
+    from data_prep.footage import Footage
     from data_prep.prepare import _Preparation
     from geneface.speech.sync import audio_offset
 
@@ -105,10 +106,12 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     (tmp_path / "out" / "stages").mkdir(parents=True)
     config, take = replace(CONFIG, correct_sync=correct), Take(0, 800, (), ())
     (tmp_path / "empty").mkdir()
-    run = _Preparation(Source(tmp_path / "a.mp4", None, None), tmp_path / "empty", config, None)
+    source = Source(tmp_path / "a.mp4", None, None)
+    run = _Preparation([source], tmp_path / "empty", config, None)
     run.out = tmp_path / "out"
     np.savez(run.out / "stages" / "landmarks.npz", landmarks=landmarks, valid=valid)
-    found = run._sync(Examination(None, take, None, None, sound, []))
-    assert found["offset"] == pytest.approx(5, abs=0.35) and found["shift"] == (found["offset"] if correct else 0)
-    moved, _ = cut_sound(sound, take, config, found["shift"])
+    footage = Footage.of([source], ["0"], [Examination(None, take, None, None, sound, [])])
+    found = run._sync(footage)
+    assert found["offsets"] == [pytest.approx(5, abs=0.35)] and found["shifts"] == (found["offsets"] if correct else [0])
+    moved = footage.sound(config, found["shifts"])
     assert audio_offset(opening, moved, 16000, 25.0) == pytest.approx(left, abs=0.35)

@@ -227,7 +227,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monk
         PreparedPerson.open(out)
     with monkeypatch.context() as patch:
         patch.setattr("data_prep.prepare.scan", stop)  # what is done is not done again
-        patch.setattr("data_prep.prepare.write_frames", stop)
+        patch.setattr("data_prep.prepare.cut_frames", stop)
         patch.setattr("data_prep.prepare.detect_landmarks", stop)
         person = prepare(clip, out, SMALL)
     assert person.manifest["hashes"]["masks"] == prepared.manifest["hashes"]["masks"]
