@@ -37,26 +37,42 @@ def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indic
         frames.append(frame)
         sure.append(cv2.erode((alpha >= 250).astype(np.uint8), kernel, borderValue=1) > 0)
     frames, sure = np.stack(frames), np.stack(sure)
-    least = min(_LEAST, len(indices))
-    plate = np.zeros(frames.shape[1:], np.float32)
-    unrest = []
-    for top in range(0, len(plate), _ROWS):
-        rows = slice(top, top + _ROWS)
-        samples = np.where(sure[:, rows, :, None], frames[:, rows], np.float32(np.nan)).astype(np.float32)
-        count = sure[:, rows].sum(0)
-        ordered = np.sort(samples, axis=0)  # NaN last
-        # Median of the `count` real samples: mean of the two middle ones.
-        low, high = (np.clip(k, 0, len(indices) - 1) for k in ((count - 1) // 2, count // 2))
-        take = lambda k: np.take_along_axis(ordered, np.repeat(k[None, ..., None], 3, -1), 0)[0]  # noqa: E731
-        middle = (take(low) + take(high)) / 2
-        known = count >= least
-        plate[rows][known] = middle[known]
-        if known.any():
-            unrest.append(np.nanmedian(np.abs(samples[:, known] - middle[known]), axis=0).mean(-1))
-    known = sure.sum(0) >= least
+    plate, known = median_where(frames, sure, min(_LEAST, len(indices)))
     filled = fill_smoothly(plate, known) if known.any() else np.full_like(plate, frames.mean((0, 1, 2)))
-    return (np.rint(filled).clip(0, 255).astype(np.uint8), known,
-            float(np.median(np.concatenate(unrest))) if unrest else 0.0)
+    return np.rint(filled).clip(0, 255).astype(np.uint8), known, _unrest(frames, sure, plate, known)
+
+
+def median_where(pictures: np.ndarray, sure: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Median over time of each pixel, of the pictures in which it is sure.
+
+    Args:
+        pictures: [K,H,W,C] uint8.
+        sure: [K,H,W] bool.
+        least: sure samples that a pixel needs.
+
+    Returns:
+        [H,W,C] float32, zero where not known; [H,W] bool, where it is.
+    """
+    median = np.zeros(pictures.shape[1:], np.float32)
+    count = sure.sum(0)
+    known = count >= max(1, least)
+    for top in range(0, len(median), _ROWS):
+        rows = slice(top, top + _ROWS)
+        # What is not sure sorts last: the median is the mean of the two middle ones of the first `count`.
+        samples = np.where(sure[:, rows, :, None], pictures[:, rows], np.int16(256)).astype(np.int16)
+        samples.sort(axis=0)
+        for k in ((count[rows] - 1) // 2, count[rows] // 2):
+            median[rows] += np.take_along_axis(samples, k.clip(0)[None, ..., None], 0)[0] / np.float32(2)
+    median[~known] = 0
+    return median, known
+
+
+def _unrest(frames: np.ndarray, sure: np.ndarray, plate: np.ndarray, known: np.ndarray) -> float:
+    """Median over pixels, of which every 16th suffices, of the median distance from the plate."""
+    frames, sure, plate, known = frames[:, ::4, ::4], sure[:, ::4, ::4], plate[::4, ::4], known[::4, ::4]
+    distance = np.abs(frames[:, known] - plate[known]).mean(-1)
+    distance[~sure[:, known]] = np.nan
+    return float(np.median(np.nanmedian(distance, axis=0))) if known.any() else 0.0
 
 
 def fill_smoothly(picture: np.ndarray, known: np.ndarray, sweeps: int = 60) -> np.ndarray:

@@ -187,7 +187,7 @@ def check_room(out: Path, frames: int, size: int) -> None:
     folder = out
     while not folder.exists():
         folder = folder.parent
-    needed = int(frames * size * size * 0.55) + 20_000_000  # JPEG at quality 95 and masks: 0.3 to 0.5 B a pixel
+    needed = int(frames * size * size * 0.9) + 20_000_000  # JPEG at quality 95, masks and torso: 0.6 to 0.85 B a pixel
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(f"{out}: the disk has {free / 1e6:.0f} MB left, about {needed / 1e6:.0f} MB are needed; "

@@ -1,4 +1,4 @@
-"""Portrait videos to prepared person: scan, frames, landmarks, track, masks, background, speech, report."""
+"""Portrait videos to prepared person: scan, frames, landmarks, track, background, masks, torso, speech, report."""
 from __future__ import annotations
 
 import shutil
@@ -38,6 +38,7 @@ from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
 from .summary import write_report
 from .takes import fit_take
+from .torso import write_torso
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -137,6 +138,7 @@ class _Preparation:
         self.manifest = Manifest(out)
         self.frames = Sequence(out / "frames", ".jpg")
         self.masks = Sequence(out / "masks", ".png")
+        self.torso = Sequence(out / "torso", ".png")
         self.verdicts: list[Verdict] = []
 
     def work(self) -> tuple[Footage, dict[str, Data]]:
@@ -178,8 +180,9 @@ class _Preparation:
         track, (sync, speech) = side_by_side(head, sound)
         masks = manifest.stage("masks", 2, {"jumps": jumps}, ("track", "background"), ("masks/",),
                                lambda: self._masks(jumps, plate["unrest"]))
-        stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "background": plate,
-                  "sync": sync, "speech": speech}
+        torso = manifest.stage("torso", 1, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
+        stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
+                  "background": plate, "sync": sync, "speech": speech}
         manifest.finish()
         self.verdicts += self._late_verdicts(stages)
         return footage, stages
@@ -295,6 +298,12 @@ class _Preparation:
         count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps)
         return {"masks": count, "sha256": digest}
 
+    def _torso(self, jumps: list[int]) -> Data:
+        landmarks = FaceTrack.load(self.out / "face.npz").landmarks
+        plate = read_picture(self.out / "background.png")
+        count, digest = write_torso(self.frames, self.masks, self.torso, landmarks, plate, jumps)
+        return {"torso": count, "sha256": digest}
+
     def _speech(self, audio: np.ndarray) -> Data:
         from geneface.speech.features import extract
 
@@ -324,6 +333,7 @@ class _Preparation:
             train_frames=count * (config.held_out - 1) // config.held_out, crop=origins[0]["crop"], cuts=cuts,
             jumps=list(footage.jumps), consent=consent, options=vars(config),
             hashes={"frames": stages["frames"]["sha256"], "masks": stages["masks"]["sha256"],
+                    "torso": stages["torso"]["sha256"],
                     **{name: file_hash(self.out / name) for name in files}},
         )
         sync = stages["sync"]

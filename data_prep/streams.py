@@ -43,8 +43,10 @@ def encode_jpeg(frame: np.ndarray, quality: int) -> bytes:
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """[H,W,3] uint8 RGB to PNG, fast rather than small."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 2])
+    """[H,W,3] RGB or [H,W,4] RGBA uint8 to PNG, fast rather than small."""
+    order = cv2.COLOR_RGBA2BGRA if picture.shape[-1] == 4 else cv2.COLOR_RGB2BGR
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, order), options)
     if not done:
         raise ValueError(f"picture: cannot be encoded, shape {picture.shape}")
     return data.tobytes()

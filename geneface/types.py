@@ -266,7 +266,9 @@ class PreparedPerson:
     ```
     manifest.json        schema, source, clips, size, fps, frames, split, crop, consent, stages, hashes
     frames/000000.jpg    [H,W,3] cropped frames at `fps`
-    masks/000000.png     [H,W,3] R = head, G = torso, B = background, summing to 255
+    masks/000000.png     [H,W,3] R = head, G = torso, B = background; what is missing from a sum of 255 is hidden
+                         by something in front of the person (a hand, a microphone)
+    torso/000000.png     [H,W,4] neck and torso with what the head hides filled in
     background.png       [H,W,3] clean background plate
     camera.npz face.npz speech.npz     the tracks
     audio.wav            16 kHz mono
@@ -345,8 +347,23 @@ class PreparedPerson:
         return _read_image(self.path / "frames" / f"{index:06d}.jpg")
 
     def mask(self, index: int) -> np.ndarray:
-        """[H,W,3] uint8 soft masks: head, torso, background; they sum to 255."""
+        """[H,W,3] uint8 soft masks: head, torso, background.
+
+        They sum to 255 where nothing is in front of the person. What is missing from that is the share of the
+        pixel that a hand, a microphone or the like covers: it tells nothing of what is behind, so it is left out
+        of every loss and metric. With `m = mask(i) / 255`, `m.sum(-1)` is the weight of a pixel, and
+        `frame = m[0] * head + m[1] * torso + m[2] * background + (1 - m.sum(-1)) * occluder`.
+        """
         return _read_image(self.path / "masks" / f"{index:06d}.png")
+
+    def torso(self, index: int) -> np.ndarray:
+        """[H,W,4] uint8: colour (not multiplied by alpha) and alpha of neck and torso as if nothing were in front
+        of them.
+
+        Where the head is in front, they are what other frames show there, or go on smoothly where none does.
+        Far behind the head, where no pose shows them, alpha is 0.
+        """
+        return _read_image(self.path / "torso" / f"{index:06d}.png", "RGBA")
 
     @cached_property
     def background(self) -> np.ndarray:
@@ -366,11 +383,14 @@ class PreparedPerson:
         return SpeechFeatures.load(self.path / "speech.npz")
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_image(path: Path, mode: str = "RGB") -> np.ndarray:
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode))
+    except OSError as error:
+        raise UserError(f"{path}: missing or damaged; run geneface prepare again") from error
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class FormulaRays:
         return RayBatch(
             frames=frames, slot=slot, pixels=pixels, rgb=draw(rays, 3), head=on_head.float(), torso=torso.float(),
             background=(~on_head & ~torso).float(), plate=draw(rays, 3), on_face=on_head,
-            hidden_torso=on_head & (pixels[:, 1] > 0.8 * size), hidden_rgb=draw(rays, 3),
+            hidden=(on_head & (pixels[:, 1] > 0.8 * size)).float(), hidden_torso=draw(rays, 4),
         )
 
 

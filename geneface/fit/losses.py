@@ -54,21 +54,23 @@ def portrait_losses(
         codes: appearance codes of the batch's frames.
         batch: the `RayBatch`.
     """
-    # The plate stands for a background that may have moved: there only the opacities are judged.
-    person = 1 - batch.background
+    # The plate stands for a background that may have moved: there only the opacities are judged. Where something
+    # is in front of the person, nothing is.
+    person = batch.head + batch.torso
+    seen = person + batch.background
     terms = {
         "colour": weights.colour * mean_where(robust_colour(rendered, batch.rgb), person),
-        "head_mask": weights.head_mask * F.mse_loss(head_alpha, batch.head),
-        "entropy": weights.entropy * opacity_entropy(head_alpha).mean(),
+        "head_mask": weights.head_mask * mean_where((head_alpha - batch.head / seen.clamp(min=1e-3)).square(), seen),
+        "entropy": weights.entropy * mean_where(opacity_entropy(head_alpha), seen),
         "ambient": weights.ambient * mean_where(ambient, (~batch.on_face).float()),
         "spread": weights.spread * mean_where(spread, batch.head),
         "codes": weights.codes * codes.square().sum(-1).mean(),
     }
-    seen = (1 - batch.head) * evaluated
-    truth = batch.torso / (batch.torso + batch.background).clamp(min=1e-3)
-    terms["torso_mask"] = weights.torso_mask * mean_where((torso_alpha - truth).square(), seen)
-    hidden = (batch.hidden_torso & evaluated).float()
-    error = (torso_alpha - 1).square() + robust_colour(torso_rgb, batch.hidden_rgb)
-    terms["hidden_torso"] = weights.hidden_torso * mean_where(error, hidden)
+    behind = batch.torso + batch.background
+    truth = batch.torso / behind.clamp(min=1e-3)
+    terms["torso_mask"] = weights.torso_mask * mean_where((torso_alpha - truth).square(), behind * evaluated)
+    hidden_rgb, hidden_alpha = batch.hidden_torso[:, :3], batch.hidden_torso[:, 3]
+    error = (torso_alpha - hidden_alpha).square() + hidden_alpha * robust_colour(torso_rgb, hidden_rgb)
+    terms["hidden_torso"] = weights.hidden_torso * mean_where(error, batch.hidden * evaluated)
     terms["shift"] = weights.shift * mean_where(shift.square().sum(-1), evaluated.float())
     return terms

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,41 +17,85 @@ from ..types import PreparedPerson
 # Shares of rays: over the whole frame, the boxes of torso and head, the mouth, the eyes. Torso rays cost
 # next to nothing beside head rays, which pass through many samples.
 SHARES = {"frame": 0.20, "torso": 0.20, "head": 0.30, "mouth": 0.18, "eyes": 0.12}
-# How far the torso's picture is continued upwards behind the head, as a share of the image height, and
-# how much each step darkens it (AD-NeRF extends necks likewise): no gap opens when the chin rises.
-EXTENSION = 0.08
-EXTENSION_DARKENING_AT_512 = 0.98
+# Around what the head hides of the torso, so far as the head is there too, the torso is known to end [image sides].
+HIDDEN_MARGIN = 0.03
 
 
 class FrameStore:
-    """Frames and masks of a person as uint8, in memory where they fit, else decoded on demand."""
+    """Frames, masks and hidden torso of a person as uint8, in memory where they fit, else decoded on demand."""
 
     def __init__(self, person: PreparedPerson, frames: Sequence[int], cache_mb: float, threads: int = 2) -> None:
         """Args: frames: frame numbers; positions in this list index the store. cache_mb: memory to use."""
         self._person, self._frames = person, list(frames)
         width, height = person.size
         self._picture: np.ndarray | None = None
-        if len(self._frames) * width * height * 6 <= cache_mb * 1e6:
+        if len(self._frames) * width * height * 7 <= cache_mb * 1e6:  # the hidden part is well below a byte a pixel
             self._picture = np.empty((len(self._frames), height, width, 6), np.uint8)
+            self._hidden: list[Patch] = [Patch.EMPTY] * len(self._frames)
 
             def read(slot: int) -> None:
-                self._picture[slot] = self._decode(slot)
+                self._picture[slot], self._hidden[slot] = self._decode(slot)
 
             with ThreadPoolExecutor(threads) as pool:
                 list(track(pool.map(read, range(len(self._frames))), "reading frames", len(self._frames)))
         else:
             self._read = lru_cache(maxsize=64)(self._decode)
 
-    def _decode(self, slot: int) -> np.ndarray:
+    def _decode(self, slot: int) -> tuple[np.ndarray, "Patch"]:
         index = self._frames[slot]
-        return np.concatenate([self._person.frame(index), self._person.mask(index)], axis=-1)
+        mask = self._person.mask(index)
+        hidden = Patch.behind(mask[..., 0], self._person.torso(index))
+        return np.concatenate([self._person.frame(index), mask], axis=-1), hidden
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def picture(self, slot: int) -> np.ndarray:
         """[H,W,6] uint8: RGB, then head, torso and background masks."""
-        return self._picture[slot] if self._picture is not None else self._read(slot)
+        return self._picture[slot] if self._picture is not None else self._read(slot)[0]
+
+    def hidden(self, slot: int) -> "Patch":
+        """The torso around the part of it that the head hides."""
+        return self._hidden[slot] if self._picture is not None else self._read(slot)[1]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A piece of a picture.
+
+    Attributes:
+        left, top: where it lies [px].
+        rgba: [h,w,4] uint8.
+    """
+
+    EMPTY: ClassVar["Patch"]
+
+    left: int
+    top: int
+    rgba: np.ndarray
+
+    @classmethod
+    def behind(cls, head: np.ndarray, torso: np.ndarray) -> "Patch":
+        """The piece of a torso [H,W,4] uint8 that lies behind a head mask [H,W] uint8, and some around it."""
+        both = (head > 0) & (torso[..., 3] > 0)
+        ys, xs = np.flatnonzero(both.any(1)), np.flatnonzero(both.any(0))
+        if not len(ys):
+            return cls.EMPTY
+        margin = round(HIDDEN_MARGIN * max(head.shape))
+        top, left = max(0, ys[0] - margin), max(0, xs[0] - margin)
+        return cls(left, top, torso[top:ys[-1] + 1 + margin, left:xs[-1] + 1 + margin].copy())
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the pixels [N] it covers, bool [N], and its values there [N,4], zero elsewhere."""
+        height, width = self.rgba.shape[:2]
+        x, y = x - self.left, y - self.top
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        values = np.zeros((len(x), 4), np.uint8)
+        values[inside] = self.rgba[y[inside], x[inside]]
+        return inside, values
+
+
+Patch.EMPTY = Patch(0, 0, np.zeros((0, 0, 4), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -62,11 +107,11 @@ class RayBatch:
         slot: [N] which of them each ray belongs to.
         pixels: [N,2] image positions [px].
         rgb: [N,3] in [0,1], what the video shows.
-        head, torso, background: [N] masks in [0,1].
+        head, torso, background: [N] masks in [0,1]; what their sum lacks of 1 is hidden by something in front.
         plate: [N,3] background plate.
         on_face: [N] bool, inside the box of the face's landmarks.
-        hidden_torso: [N] bool, head pixels just above the torso: the torso is taken to go on there.
-        hidden_rgb: [N,3] the colour it is given there.
+        hidden: [N] share of the pixel in which the head hides what is known of the torso, in [0,1].
+        hidden_torso: [N,4] colour and alpha of the torso there.
     """
 
     frames: Tensor
@@ -78,8 +123,8 @@ class RayBatch:
     background: Tensor
     plate: Tensor
     on_face: Tensor
+    hidden: Tensor
     hidden_torso: Tensor
-    hidden_rgb: Tensor
 
     def __len__(self) -> int:
         return len(self.slot)
@@ -130,14 +175,14 @@ class RaySampler:
         frames = self._random.choice(len(self._store), self._frames_per_batch, replace=False, p=self._odds)
         parts = [self._draw(slot, int(frame), rays // len(frames)) for slot, frame in enumerate(frames)]
         columns = [np.concatenate(column) for column in zip(*parts)]
-        slot, xy, picture, on_face, hidden, hidden_rgb = columns
+        slot, xy, picture, on_face, covered, torso = columns
         picture = torch.from_numpy(picture).float() / 255
         x, y = xy.T
         return RayBatch(
             frames=torch.from_numpy(frames), slot=torch.from_numpy(slot), pixels=torch.from_numpy(xy).float() + 0.5,
             rgb=picture[:, :3], head=picture[:, 3], torso=picture[:, 4], background=picture[:, 5],
             plate=torch.from_numpy(self._plate[y, x]).float() / 255, on_face=torch.from_numpy(on_face),
-            hidden_torso=torch.from_numpy(hidden), hidden_rgb=torch.from_numpy(hidden_rgb).float() / 255,
+            hidden=picture[:, 3] * torch.from_numpy(covered), hidden_torso=torch.from_numpy(torso).float() / 255,
         )
 
     def _draw(self, slot: int, frame: int, rays: int) -> tuple[np.ndarray, ...]:
@@ -151,20 +196,7 @@ class RaySampler:
         values = picture[y, x]
         left, top, right, bottom = self._boxes["face"][frame]
         on_face = (x >= left) & (x < right) & (y >= top) & (y < bottom)
-        hidden, rgb = self._continue_torso(picture, x, y, values)
-        return np.full(len(xy), slot, np.int64), xy, values, on_face, hidden, rgb
-
-    def _continue_torso(self, picture, x, y, values) -> tuple[np.ndarray, np.ndarray]:
-        """Which head pixels lie close above visible torso, and the torso colour given to them."""
-        reach = max(1, round(EXTENSION * self._height))
-        below = np.minimum(y[:, None] + np.arange(1, reach + 1), self._height - 1)
-        torso = picture[below, x[:, None], 4] > 230
-        first = torso.argmax(1)
-        hidden = (values[:, 3] > 200) & torso[np.arange(len(x)), first]
-        # A pixel further inside the torso is free of the chin's soft edge and shadow.
-        source = np.minimum(below[np.arange(len(x)), first] + max(1, reach // 8), self._height - 1)
-        darkening = EXTENSION_DARKENING_AT_512 ** ((first + 1) * 512 / self._height)
-        return hidden, picture[source, x, :3] * darkening[:, None]
+        return np.full(len(xy), slot, np.int64), xy, values, on_face, *self._store.hidden(frame).at(x, y)
 
 
 def landmark_boxes(landmarks: np.ndarray, indices: Sequence[int], margin: float) -> np.ndarray:

@@ -104,7 +104,9 @@ def build_portrait(
 
     views = np.unique(np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int))
     masks = (
-        (poses[slot], torch.from_numpy(store.picture(int(slot))[..., 3].astype(np.float32) / 255)) for slot in views
+        # What something in front hides may be head.
+        (poses[slot], 1 - torch.from_numpy(store.picture(int(slot))[..., 4:].sum(-1, dtype=np.float32) / 255))
+        for slot in views
     )
     band = DepthBand(face_points) if face_points is not None else None
     portrait.occupancy.carve(portrait.head.aabb, intrinsics, masks, face_front=band)
@@ -112,6 +114,9 @@ def build_portrait(
     seen = np.zeros((height, width), bool)
     for slot in range(0, len(store), 5):
         seen |= store.picture(slot)[..., 4] > 25
+        hidden = store.hidden(slot)
+        height_, width_ = hidden.rgba.shape[:2]
+        seen[hidden.top:hidden.top + height_, hidden.left:hidden.left + width_] |= hidden.rgba[..., 3] > 25
     margin = max(2, round(0.08 * side))
     grown = torch.nn.functional.max_pool2d(torch.from_numpy(seen)[None, None].float(), 2 * margin + 1, 1, margin)
     portrait.torso_region.copy_(grown[0, 0] > 0)

@@ -195,10 +195,10 @@ class Trainer:
         return terms, samples
 
     def _torso(self, batch: RayBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Torso where it is visible or taken to go on behind the head; zeros elsewhere."""
+        """Torso where it is visible, or known behind the head; zeros elsewhere."""
         portrait = self.portrait
         x, y = batch.pixels.long().unbind(1)
-        evaluated = portrait.torso_region[y, x] & ((batch.head < 0.98) | batch.hidden_torso)
+        evaluated = portrait.torso_region[y, x] & ((batch.head < 0.98) | (batch.hidden > 0))
         rows = torch.nonzero(evaluated).flatten()
         rgb, alpha, shift = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), (), (2,)))
         if len(rows):

@@ -20,7 +20,7 @@ from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
 from . import identity
 from .face import jitter_px, mouth_box
 from .gallery import Gallery
-from .image import dilate, psnr, resize, ssim
+from .image import dilate, in_sight, psnr, resize, ssim
 from .lpips import Lpips, distances
 from .original import original_frames
 from .report import write_report
@@ -40,7 +40,8 @@ class Comparison:
     Attributes:
         index: frame of the person.
         truth: [H,W,3] uint8 at 512 scale. mask: [H,W,3] uint8 its masks.
-        renders: name of the motion -> [H,W,3] uint8 at 512 scale.
+        renders: name of the motion -> [H,W,3] uint8 at 512 scale. Where something in front hides the person they
+            show truth: no render is blamed for a hand, nor for lips that a hand covers.
     """
 
     index: int
@@ -74,12 +75,13 @@ class Judge:
         found = detector.detect(truth)
         true_landmarks = None if found is None else found.landmarks
         landmarks = {}
-        head = dilate(mask[..., 0] >= 128, HEAD_MARGIN_PX)
+        seen = in_sight(mask)
+        head = dilate(mask[..., 0] >= 128, HEAD_MARGIN_PX) & seen
         for name, image in comparison.renders.items():
             found = detector.detect(image)
             landmarks[name] = None if found is None else found.landmarks
             self.scores[name].add_face(landmarks[name], true_landmarks)
-            self.scores[name].add_picture(psnr_head=psnr(image, truth, head), psnr_full=psnr(image, truth))
+            self.scores[name].add_picture(psnr_head=psnr(image, truth, head), psnr_full=psnr(image, truth, seen))
         if pictures:
             self._measure_pictures(comparison, landmarks, true_landmarks)
         if self._gallery is not None:
@@ -244,7 +246,9 @@ def _comparisons(
         for step, (index, truth) in enumerate(zip(frames, originals, strict=True)):
             size = truth.shape[1], truth.shape[0]
             pose = person.camera.head_to_camera[index]
+            mask = resize(person.mask(index), size)
             renders = {name: resize(renderer.frame(points[step], pose), size) for name, points in motions.items()}
-            yield Comparison(index, truth, resize(person.mask(index), size), renders)
+            renders = {n: np.where(in_sight(mask)[..., None], image, truth) for n, image in renders.items()}
+            yield Comparison(index, truth, mask, renders)
 
     return reference, comparisons()

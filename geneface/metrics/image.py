@@ -114,6 +114,15 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
+def in_sight(mask: np.ndarray) -> np.ndarray:
+    """[H,W] bool: where nothing is in front of the person.
+
+    Args:
+        mask: [H,W,3] uint8 masks of a prepared person, which lack there what hides the person.
+    """
+    return mask.sum(-1, dtype=np.int32) >= 250  # resampling rounds each of the three
+
+
 def dilate(mask: np.ndarray, radius: float) -> np.ndarray:
     """[H,W] bool, grown by a disc of `radius` px."""
     if not mask.any():

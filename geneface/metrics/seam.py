@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .image import check_pair, dilate
+from .image import check_pair, dilate, in_sight
 
 BAND = 6.0
 """The boundary is where both head and torso lie within this distance [px at 512 scale]."""
@@ -17,9 +17,9 @@ def boundary(mask: np.ndarray) -> np.ndarray:
     """[H,W] bool: the pixels along the border of head and torso.
 
     Args:
-        mask: [H,W,3] uint8 soft masks: head, torso, background.
+        mask: [H,W,3] uint8 soft masks: head, torso, background; what hides them is missing from their sum.
     """
-    return dilate(mask[..., 0] >= 128, BAND) & dilate(mask[..., 1] >= 128, BAND)
+    return dilate(mask[..., 0] >= 128, BAND) & dilate(mask[..., 1] >= 128, BAND) & in_sight(mask)
 
 
 def seam(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float | None:

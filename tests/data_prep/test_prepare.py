@@ -188,6 +188,11 @@ def test_masks_of_a_real_person(prepared):
         assert mask[nose[1], nose[0], 0] == 255
         assert mask[2, 2, 2] > 240 and mask[-2, 96, 1] > 240
         chin = face.landmarks[index, 152]
+        torso = prepared.torso(index)
+        assert torso.shape == (192, 192, 4) and torso[-2, 96, 3] > 240
+        # The neck goes on behind the chin, and looks like the neck.
+        behind, below = torso[int(chin[1]) - 3, int(chin[0])].astype(int), torso[int(chin[1]) + 6, int(chin[0])]
+        assert behind[3] > 240 and np.abs(behind - below).max() < 60 and not torso[: int(nose[1]), :, 3].any()
         assert mask[int(chin[1]) - 4, int(chin[0]), 0] > 200 and mask[min(191, int(chin[1]) + 6), int(chin[0]), 1] > 200
 
 

@@ -13,8 +13,8 @@ def batch(count: int = 4) -> RayBatch:
     return RayBatch(
         frames=torch.tensor([0]), slot=torch.zeros(count, dtype=torch.long), pixels=torch.rand(count, 2),
         rgb=torch.full((count, 3), 0.5), head=ones, torso=0 * ones, background=0 * ones,
-        plate=torch.zeros(count, 3), on_face=ones.bool(), hidden_torso=torch.zeros(count, dtype=torch.bool),
-        hidden_rgb=torch.zeros(count, 3),
+        plate=torch.zeros(count, 3), on_face=ones.bool(), hidden=0 * ones,
+        hidden_torso=torch.zeros(count, 4),
     )
 
 
@@ -70,8 +70,29 @@ def test_torso_is_held_to_its_mask_and_goes_on_behind_the_head():
     evaluated = torch.ones(4, dtype=torch.bool)
     assert terms(batch=rays, evaluated=evaluated)["torso_mask"].item() == pytest.approx(0.1)
     assert terms(batch=rays, evaluated=evaluated, torso_alpha=torch.ones(4))["torso_mask"] == 0
-    hidden = RayBatch(**{**batch().__dict__, "hidden_torso": evaluated})
-    assert terms(batch=hidden, evaluated=evaluated)["hidden_torso"].item() == pytest.approx(0.05)
+    known = torch.tensor([[0.2, 0.4, 0.6, 1.0]] * 4)
+    hidden = RayBatch(**{**batch().__dict__, "hidden": torch.ones(4), "hidden_torso": known})
+    assert terms(batch=hidden, evaluated=evaluated)["hidden_torso"].item() > 0.05
+    assert terms(batch=hidden)["hidden_torso"] == 0  # not evaluated
+    right = terms(batch=hidden, evaluated=evaluated, torso_alpha=torch.ones(4), torso_rgb=known[:, :3])
+    assert right["hidden_torso"] == 0
+    # Where the torso is known to end, its colour does not matter.
+    ends = RayBatch(**{**hidden.__dict__, "hidden_torso": torch.tensor([[0.2, 0.4, 0.6, 0.0]] * 4)})
+    assert terms(batch=ends, evaluated=evaluated)["hidden_torso"] == 0
+    assert terms(batch=ends, evaluated=evaluated, torso_alpha=torch.ones(4))["hidden_torso"].item() == \
+        pytest.approx(0.05)
+
+
+def test_what_is_hidden_by_a_hand_is_not_judged():
+    nothing = torch.zeros(4)
+    rays = RayBatch(**{**batch().__dict__, "head": nothing, "torso": nothing, "background": nothing})
+    evaluated = torch.ones(4, dtype=torch.bool)
+    for alpha in (nothing, torch.ones(4) / 2):
+        wrong = terms(batch=rays, rendered=torch.rand(4, 3), head_alpha=alpha, torso_alpha=1 - alpha, evaluated=evaluated)
+        assert sum(wrong.values()) == 0
+    half = torch.ones(4) / 2  # half of each pixel shows head, the other half a hand
+    rays = RayBatch(**{**rays.__dict__, "head": half})
+    assert terms(batch=rays, head_alpha=torch.ones(4))["head_mask"] == 0
 
 
 def test_mean_where_of_nothing_is_zero():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geneface.face.landmarks import FACE_OVAL, LIPS
-from geneface.fit.sampler import FrameStore, RaySampler, landmark_boxes, mask_boxes
+from geneface.fit.sampler import FrameStore, Patch, RaySampler, landmark_boxes, mask_boxes
 from geneface.fit.setup import focus_boxes, rarity, training_frames
 from tests.nerf.mock_person import make_mock_person
 
@@ -30,6 +30,7 @@ def test_decoding_on_demand_gives_the_same_pictures(mock, store):
     demand = FrameStore(mock[0], training_frames(mock[0]), cache_mb=0)
     for slot in (0, 7, len(store) - 1):
         assert np.array_equal(demand.picture(slot), store.picture(slot))
+        assert np.array_equal(demand.hidden(slot).rgba, store.hidden(slot).rgba)
 
 
 def test_rays_show_their_pixels(mock, store):
@@ -57,16 +58,24 @@ def test_rays_favour_the_mouth(mock, store):
     assert inside > 0.2 > 2 * area
 
 
-def test_torso_goes_on_behind_the_chin_only(mock, store):
+def test_the_torso_behind_the_chin_is_known(mock, store):
     batch = sampler(mock, store).next(4000)
-    hidden = batch.hidden_torso
-    assert hidden.any() and (batch.head[hidden] > 0.7).all()
-    y = batch.pixels[hidden, 1]
-    assert y.min() > 0.4 * mock[0].size[1]
-    neck = torch.tensor([0.65, 0.45, 0.38])
-    shade = batch.hidden_rgb[hidden] / neck
-    assert 0.4 < shade.min() and shade.max() < 1.0  # neck, darkened by up to 5 steps of 0.98^8
-    assert shade.std(dim=1).max() < 0.05  # but not tinted
+    hidden = batch.hidden > 0
+    assert hidden.any() and torch.equal(batch.hidden[hidden], batch.head[hidden])
+    assert batch.pixels[hidden, 1].min() > 0.4 * mock[0].size[1]
+    torso, frames = batch.hidden_torso[hidden], batch.frames[batch.slot]
+    for i in torch.nonzero(hidden).flatten()[::7].tolist():
+        x, y = (batch.pixels[i] - 0.5).long().tolist()
+        truth = mock[0].torso(training_frames(mock[0])[int(frames[i])])[y, x]
+        assert (batch.hidden_torso[i] * 255).round().tolist() == truth.tolist()
+    assert (torso[:, 3] == 1).any() and (torso[:, 3] == 0).any()  # the neck, and beside it
+
+
+def test_a_person_without_hidden_torso():
+    nothing = np.zeros((8, 9), np.uint8)
+    patch = Patch.behind(nothing, np.full((8, 9, 4), 255, np.uint8))
+    inside, values = patch.at(np.array([0, 3]), np.array([0, 2]))
+    assert not inside.any() and values.shape == (2, 4) and not values.any()
 
 
 def test_state_repeats_the_draws(mock, store):

@@ -200,3 +200,19 @@ def test_excerpt_of_speech():
     assert len(evaluation.excerpt(speech, range(18, 30), 25.0)) == 4
     with pytest.raises(ValueError, match="consecutive"):
         evaluation.excerpt(speech, range(0, 9, 2), 25.0)
+
+
+def test_what_hides_the_person_is_not_held_against_a_render(scene):
+    person, avatar = scene
+    spoilt = np.array(Image.open(person.path / "masks" / "000060.png"))
+    spoilt[20:30, 20:40] = 0  # a hand before the face
+    for index in person.held_out_frames:
+        frame = picture(index, opening(index))
+        frame[20:30, 20:40] = 255
+        Image.fromarray(frame).save(person.path / "frames" / f"{index:06d}.jpg", quality=100, subsampling=0)
+    blamed = evaluation.held_out(avatar, person, count=3)
+    for index in person.held_out_frames:
+        Image.fromarray(spoilt).save(person.path / "masks" / f"{index:06d}.png")
+    left_out = evaluation.held_out(avatar, person, count=3)
+    assert blamed["psnr_head"] < 20 and left_out["psnr_head"] > 35
+    assert left_out["lpips_full"] < 0.5 * blamed["lpips_full"]

@@ -62,3 +62,12 @@ def test_sizes_must_agree():
     truth, mask = scene()
     with pytest.raises(ValueError):
         seam(truth, truth, mask[:50])
+
+
+def test_a_hand_before_the_border_is_left_out():
+    truth, mask = scene()
+    image = truth.copy()
+    image[34:46, 10:40] = 255
+    assert seam(image, truth, mask) > 0
+    mask[30:50, 5:45] = 0
+    assert boundary(mask).any() and seam(image, truth, mask) == 0

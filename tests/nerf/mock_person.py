@@ -76,14 +76,15 @@ def make_mock_person(
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
     y, x = np.mgrid[:height, :width] + 0.5
     plate = np.stack([40 + 60 * x / width, 90 + 50 * y / height, 120 + 0 * x], -1).astype(np.uint8)
-    for folder in ("frames", "masks"):
+    for folder in ("frames", "masks", "torso"):
         (path / folder).mkdir(parents=True)
     canonical = landmarks68(opening)
     images = np.zeros((frames, 478, 2))
     for index, pose in enumerate(poses):
-        picture, mask = _picture(x, y, intrinsics, pose, opening[index], plate)
+        picture, mask, torso = _picture(x, y, intrinsics, pose, opening[index], plate)
         Image.fromarray(picture).save(path / "frames" / f"{index:06d}.jpg", quality=98, subsampling=0)
         Image.fromarray(mask).save(path / "masks" / f"{index:06d}.png")
+        Image.fromarray(torso).save(path / "torso" / f"{index:06d}.png")
         image = (canonical[index] @ pose[:3, :3].T + pose[:3, 3]) @ intrinsics.T
         image = image[:, :2] / image[:, 2:]
         images[index] = image[np.arange(478) % 27]
@@ -110,8 +111,8 @@ def make_mock_person(
     return PreparedPerson.open(path), motion
 
 
-def _picture(x, y, intrinsics, pose, opening: float, plate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[H,W,3] uint8 picture and masks of one frame."""
+def _picture(x, y, intrinsics, pose, opening: float, plate: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[H,W,3] uint8 picture and masks of one frame, and its whole torso [H,W,4]."""
     height, width = x.shape
     pixels = np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3)
     rays = pixels @ np.linalg.inv(intrinsics).T @ pose[:3, :3]
@@ -127,7 +128,9 @@ def _picture(x, y, intrinsics, pose, opening: float, plate: np.ndarray) -> tuple
     torso = (np.abs(pixels[:, 0] - centre) < 0.11 * height) & (pixels[:, 1] > 0.5 * height)
     torso |= np.abs(pixels[:, 0] - centre) < (pixels[:, 1] - 0.78 * height) * 2.5
     colour[torso] = np.where(pixels[torso, 1:2] > 0.85 * height, [[0.2, 0.2, 0.5]], [[0.65, 0.45, 0.38]])
+    whole = np.concatenate([colour * torso[:, None], torso[:, None]], -1)
     colour[hit] = _paint((origin + t[:, None] * rays)[hit], opening)
     mask = np.stack([hit, torso & ~hit, ~torso & ~hit], -1) * 255
-    shape = (height, width, 3)
-    return (colour.clip(0, 1) * 255).round().astype(np.uint8).reshape(shape), mask.astype(np.uint8).reshape(shape)
+    shape = (height, width, -1)
+    pictures = (colour * 255).round(), mask, (whole * 255).round()
+    return tuple(value.clip(0, 255).astype(np.uint8).reshape(shape) for value in pictures)
