@@ -171,7 +171,7 @@ class _Preparation:
             sync = manifest.stage("sync", 2, {"correct": config.correct_sync}, ("landmarks",), (),
                                   lambda: self._sync(footage))
             audio = footage.sound(config, sync["shifts"])
-            return sync, manifest.stage("speech", 3, {"rate": config.sample_rate}, ("frames", "sync"),
+            return sync, manifest.stage("speech", 4, {"rate": config.sample_rate}, ("frames", "sync"),
                                         ("audio.wav", "speech.npz"), lambda: self._speech(audio))
 
         if len(clips) > 1:
@@ -311,7 +311,8 @@ class _Preparation:
         media.write_wav(self.out / "audio.wav", audio, self.config.sample_rate)
         features = extract(audio)
         features.save(self.out / "speech.npz")
-        return {"voiced": float((features.voicing > 0.5).mean()), "spoken": float((features.speech > 0.5).mean())}
+        return {"voiced": float((features.voicing > 0.5).mean()), "spoken": float((features.speech > 0.5).mean()),
+                "pitch_agreement": features.pitch_agreement}
 
     # ----------------------------------------------------------------------------------------------------
 

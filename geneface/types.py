@@ -201,6 +201,8 @@ class SpeechFeatures(_NpzRecord):
         voicing: [T] probability of voicing in [0,1].
         speech: [T] probability that somebody speaks, voiced or not, in [0,1].
         fps: feature frames per second (50).
+        pitch_agreement: share of the voiced frames in which two methods find the same F0 [0,1]; below about 0.7
+            the voice is creaky, noisy or not alone.
     """
 
     schema_version: ClassVar[int] = 2
@@ -211,6 +213,7 @@ class SpeechFeatures(_NpzRecord):
     voicing: np.ndarray
     speech: np.ndarray
     fps: float
+    pitch_agreement: float = 1.0
 
     def __post_init__(self) -> None:
         frames = len(self.content)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..speech.vad import close_gaps, runs
+from ..speech.framing import close_gaps, runs
 from ..types import SpeechFeatures
 
 _SPEECH_FPS = 50

@@ -19,7 +19,8 @@ from .. import assets
 from ..errors import UserError
 from ..types import SpeechFeatures, require
 from .mel import SAMPLE_RATE, log_mel
-from .pitch import HOP, energy_db, frame_count, pitch
+from .framing import HOP, energy_db, frame_count
+from .pitch import Pitch, pitch
 from .vad import by_level, load_detector, speech_probability
 from .whisper import WhisperEncoder
 
@@ -120,18 +121,19 @@ def extract(audio: np.ndarray, encoder: WhisperEncoder | None = None) -> SpeechF
         raise UserError("the recording is empty; give one that holds at least one sample of sound")
     require(bool(np.isfinite(audio).all()), "audio: holds NaN or infinite samples")
     audio = audio.astype(np.float32, copy=False)
-    log_f0, voicing = _pitch_in_windows(audio)
+    melody = _pitch_in_windows(audio)
     energy, detector = energy_db(audio), load_detector()
-    speech = by_level(energy, voicing) if detector is None else speech_probability(audio, detector)
-    return SpeechFeatures(content_features(audio, encoder), log_f0, energy, voicing, speech, float(FPS))
+    speech = by_level(energy, melody.voicing) if detector is None else speech_probability(audio, detector)
+    agreement = float(melody.agreed.sum() / max(np.count_nonzero(melody.log_f0), 1)) if melody.log_f0.any() else 1.0
+    return SpeechFeatures(content_features(audio, encoder), melody.log_f0, energy, melody.voicing, speech, float(FPS),
+                          min(agreement, 1.0))
 
 
-def _pitch_in_windows(audio: np.ndarray) -> np.ndarray:
-    """[2, T] log-F0 and voicing, analysed in the same windows so that memory stays bounded on long recordings."""
+def _pitch_in_windows(audio: np.ndarray) -> Pitch:
+    """Analysed in the same windows so that memory stays bounded on long recordings."""
     frames = frame_count(len(audio))
-    out = np.zeros((2, frames), np.float32)
+    parts = []
     for start, piece in _windows(audio):
         low, high = max(0, start + _CONTEXT), min(frames, start + _CONTEXT + STEP)
-        found = np.stack(pitch(piece))
-        out[:, low:high] = found[:, low - start:high - start]
-    return out
+        parts.append([values[low - start:high - start] for values in pitch(piece)])
+    return Pitch(*(np.concatenate(values) for values in zip(*parts)))

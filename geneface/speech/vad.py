@@ -18,7 +18,7 @@ from .. import assets
 from ..errors import UserError
 from ..progress import say
 from .melody import reference_level
-from .pitch import HOP, frame_count
+from .framing import HOP, close_gaps, frame_count, runs
 
 PIECE = 512  # samples at 16 kHz
 _CONTEXT = 64  # of the piece before
@@ -133,17 +133,3 @@ def by_level(energy: np.ndarray, voicing: np.ndarray) -> np.ndarray:
         for begin, end in runs(active):
             active[begin:end] = voiced[begin:end].any()
     return active.astype(np.float32)
-
-
-def runs(active: np.ndarray) -> np.ndarray:
-    """[R,2] first and past the last index of every run of True."""
-    return np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2)
-
-
-def close_gaps(active: np.ndarray, longest: int) -> np.ndarray:
-    """Fill runs of False shorter than `longest` that lie between True."""
-    active = active.copy()
-    for begin, end in runs(~active):
-        if end - begin < longest and begin > 0 and end < len(active):
-            active[begin:end] = True
-    return active

@@ -11,7 +11,7 @@ from geneface import media
 from geneface.errors import UserError
 from geneface.speech import vad
 from geneface.speech.features import extract
-from geneface.speech.pitch import frame_count
+from geneface.speech.framing import frame_count
 
 RATE = 16000
 
