@@ -1,6 +1,7 @@
 """The square of a video that is worked on, and where it lies in the whole picture."""
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,21 +48,53 @@ class Crop:
         return self.path[index] if self.path else (self.x, self.y)
 
     def piece(self, frame: np.ndarray, index: int = 0) -> np.ndarray:
-        """[side,side,3] uint8: the crop of source frame [H,W,3] number `index`, at the source's scale."""
+        """[side,side,3] uint8: the crop of source frame [H,W,3] number `index`, at the source's scale.
+
+        Beyond the source's edges, its edge goes on.
+        """
         require(frame.shape[:2] == (self.source_height, self.source_width),
                 f"frame: expected {self.source_width}x{self.source_height} px, got {frame.shape[1]}x{frame.shape[0]}")
         if not self.path:
-            return frame[self.y:self.y + self.side, self.x:self.x + self.side]
+            rows, columns = (np.arange(at, at + self.side) for at in (self.y, self.x))
+            if 0 <= min(self.x, self.y) and rows[-1] < len(frame) and columns[-1] < frame.shape[1]:
+                return frame[self.y:self.y + self.side, self.x:self.x + self.side]
+            return frame[np.ix_(rows.clip(0, len(frame) - 1), columns.clip(0, frame.shape[1] - 1))]
         x, y = self.path[index]
         middle = (x + (self.side - 1) / 2, y + (self.side - 1) / 2)
         return cv2.getRectSubPix(np.ascontiguousarray(frame), (self.side, self.side), middle)
 
     def apply(self, frame: np.ndarray, size: int, index: int = 0) -> np.ndarray:
         """[size,size,3] uint8 from source frame [H,W,3] number `index`: aspect kept, scaled with a filter."""
-        piece = self.piece(frame, index)
-        if self.side == size:
-            return np.ascontiguousarray(piece)
-        if self.side > size:
-            # Area averaging is exact for whole ratios and blurs little between; it never rings.
-            return cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA)
-        return cv2.resize(piece, (size, size), interpolation=cv2.INTER_LANCZOS4)
+        return _scaled(self.piece(frame, index), size)
+
+    def paste(self, frame: np.ndarray, picture: np.ndarray, index: int = 0) -> np.ndarray:
+        """The way back: source frame [H,W,3] uint8 number `index` with `picture` [size,size,3] uint8 where the crop
+        lies in it.
+
+        Returns:
+            [H,W,3] uint8; `frame` is left as it is. What of the picture lies beyond the frame's edges is left out.
+        """
+        height, width = frame.shape[:2]
+        require((width, height) == (self.source_width, self.source_height),
+                f"frame: expected {self.source_width}x{self.source_height} px, got {width}x{height}")
+        x, y = self.corner(index)
+        # Pixels of the frame whose centres lie in the crop.
+        left, top = (max(0, math.ceil(at - 0.5)) for at in (x, y))
+        right, bottom = (min(end, math.ceil(at + self.side - 0.5)) for end, at in ((width, x), (height, y)))
+        result = frame.copy()
+        if right <= left or bottom <= top:
+            return result
+        shift = np.array([[1, 0, left - x], [0, 1, top - y]], np.float64)  # from the frame's pixels to the crop's
+        result[top:bottom, left:right] = cv2.warpAffine(
+            _scaled(picture, self.side), shift, (right - left, bottom - top),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+        return result
+
+
+def _scaled(picture: np.ndarray, size: int) -> np.ndarray:
+    """[size,size,3] from a square picture."""
+    if len(picture) == size:
+        return np.ascontiguousarray(picture)
+    # Area averaging is exact for whole ratios and blurs little between; it never rings.
+    filter_ = cv2.INTER_AREA if len(picture) > size else cv2.INTER_LANCZOS4
+    return cv2.resize(picture, (size, size), interpolation=filter_)

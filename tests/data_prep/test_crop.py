@@ -105,6 +105,40 @@ def test_moving_crop_cuts_out_what_its_path_says():
         crop.piece(frame[:50])
 
 
+def smooth(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[0:height, 0:width]
+    waves = [128 + 90 * np.sin(columns / 23 + k) * np.cos(rows / 29 - k) for k in range(3)]
+    return np.rint(np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [64, 101, 150, 333])
+@pytest.mark.parametrize("corner", [(20, 10), (20.5, 8.25), (33.96, 61.02), (-30, 70), (-12.3, 95.7), (110.4, -40.6)])
+def test_a_crop_pasted_back_is_where_it_was(size, corner):
+    """Fixed and moving, at odd sizes, also beyond the picture's edges: the picture is itself again there, to half a
+    grey level and the roundings of four steps, and untouched elsewhere."""
+    frame = smooth(151, 203)
+    whole = all(isinstance(value, int) for value in corner)
+    crop = Crop(*corner, 101, 203, 151) if whole else Crop(0, 0, 101, 203, 151, ((0.0, 0.0), corner))
+    back = crop.paste(np.full_like(frame, 7), crop.apply(frame, size, 1), 1)
+    rows, columns = np.mgrid[0:151, 0:203] + 0.5
+    x, y = corner
+    inside = (columns >= x) & (columns < x + 101) & (rows >= y) & (rows < y + 101)
+    assert (back[~inside] == 7).all() and inside.sum() > 2000
+    error = np.abs(back[inside].astype(int) - frame[inside])
+    assert error.mean() < 0.5
+    # A filter that reaches beyond the crop sees its edge going on; that is not the picture.
+    inner = (columns > x + 4) & (columns < x + 97) & (rows > y + 4) & (rows < y + 97)
+    error = back[inner].astype(int) - frame[inner]
+    assert np.abs(error).max() <= 2 and abs(error.mean()) < 0.1 and error.std() < 0.6
+    assert np.array_equal(crop.paste(frame, crop.piece(frame, 1), 1)[~inside], frame[~inside])
+
+
+def test_pasting_needs_the_frame_that_was_cropped():
+    with pytest.raises(ValueError, match="frame"):
+        Crop(0, 0, 9, 20, 10).paste(np.zeros((10, 21, 3), np.uint8), np.zeros((9, 9, 3), np.uint8))
+    assert (Crop(40, 0, 9, 20, 10).paste(np.zeros((10, 20, 3), np.uint8), np.ones((9, 9, 3), np.uint8)) == 0).all()
+
+
 def test_crop_survives_the_manifest():
     for crop in (Crop(1, 2, 30, 60, 50), Crop(1, 2, 30, 60, 50, ((1.25, 2.0), (1.5, 2.25)))):
         assert Crop.from_json(json.loads(json.dumps(crop.to_json()))) == crop
