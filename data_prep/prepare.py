@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from geneface import media
 from geneface.assets import file_hash
@@ -88,7 +89,9 @@ def prepare(videos: str | Path | Iterable[str | Path], out: str | Path, config: 
     sources = _open_sources(videos, config)
     with _leaves_nothing(out):
         run = _Preparation(sources, out, config, consent)
-        results = run.work()
+        # Our matrices are small: a second thread only waits for the first, seven times as long as the work takes.
+        with threadpool_limits(1, "blas"):
+            results = run.work()
     # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
     stop_if_strict(run.name, run.verdicts, config)
     with media.writing(out):
@@ -170,9 +173,10 @@ class _Preparation:
         def sound() -> tuple[Data, Data]:
             sync = manifest.stage("sync", 2, {"correct": config.correct_sync}, ("landmarks",), (),
                                   lambda: self._sync(footage))
-            audio = footage.sound(config, sync["shifts"])
-            return sync, manifest.stage("speech", 4, {"rate": config.sample_rate}, ("frames", "sync"),
-                                        ("audio.wav", "speech.npz"), lambda: self._speech(audio))
+            options = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips],
+                       "shifts": sync["shifts"], "rate": config.sample_rate}
+            return sync, manifest.stage("speech", 5, options, self._scans, ("audio.wav", "speech.npz"),
+                                        lambda: self._speech(footage.sound(config, sync["shifts"])))
 
         if len(clips) > 1:
             self._require_alike(surroundings())  # before anything long
