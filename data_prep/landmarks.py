@@ -1,7 +1,7 @@
 """Face landmarks of every frame of a clip, streamed."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,13 @@ import numpy as np
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.detector import FaceDetector
 from geneface.types import EXPRESSIONS, LANDMARKS, check_array
+
+from .streams import ordered_map
+
+STRETCH = 400
+"""Frames that are looked at in one go."""
+
+_EARLY = 25  # frames before a stretch
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,12 @@ class Detections:
 
     def __getitem__(self, frames: slice) -> "Detections":
         return Detections(self.landmarks[frames], self.scores[frames], self.valid[frames], self.faces[frames])
+
+    @classmethod
+    def joined(cls, parts: Iterable["Detections"]) -> "Detections":
+        """Of clips, or pieces of one, in a row."""
+        arrays = zip(*((part.landmarks, part.scores, part.valid, part.faces) for part in parts))
+        return cls(*(np.concatenate(pieces) for pieces in arrays))
 
 
 def detect_landmarks(
@@ -72,3 +85,23 @@ def detect_landmarks(
         np.array(landmarks, np.float32).reshape(-1, LANDMARKS, 2),
         np.array(scores, np.float32).reshape(-1, EXPRESSIONS), count > 0, count,
     )
+
+
+def detect_in_stretches(read: Callable[[range], Iterable[np.ndarray]], count: int, fps: float) -> Iterator[Detections]:
+    """The landmarks of a long clip, stretch by stretch, two of which are worked on at once.
+
+    MediaPipe looks for faces on one core only. Each stretch is begun some frames early, so that a head turned too far to
+    be found anew is followed into it.
+
+    Args:
+        read: range of frames -> frames [H,W,3] uint8 RGB, in order.
+        count: length of the clip.
+
+    Yields:
+        of each stretch, together of the whole clip.
+    """
+    def detect(start: int) -> Detections:
+        early = max(0, start - _EARLY)
+        return detect_landmarks(read(range(early, min(count, start + STRETCH))), fps)[start - early:]
+
+    return ordered_map(detect, range(0, count, STRETCH))

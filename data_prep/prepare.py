@@ -1,6 +1,7 @@
 """Portrait videos to prepared person: scan, frames, landmarks, track, background, masks, torso, speech, report."""
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from .checks import CHECKS, judge
 from .examine import Source, cut_sound, examine_all, open_source, stop_if_strict
 from .footage import Footage, clip_labels
 from .ingest import Scan, cut_frames, scan
-from .landmarks import Detections, detect_landmarks
+from .landmarks import STRETCH, Detections, detect_in_stretches
 from .masks import write_masks
 from .segment import PersonSegmenter, Plate, refine
 from .smooth import fill
@@ -253,7 +254,8 @@ class _Preparation:
         return {"offsets": offsets, "shifts": shifts}
 
     def _landmarks(self, count: int) -> Data:
-        found = detect_landmarks(progress(self.frames.read(range(count)), "Landmarks", count), self.config.fps)
+        stretches = detect_in_stretches(self.frames.read, count, self.config.fps)
+        found = Detections.joined(progress(stretches, "Landmarks", math.ceil(count / STRETCH), "stretches"))
         arrays = {field.name: getattr(found, field.name) for field in fields(found)}
 
         def write(temporary: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr("data_prep.prepare.scan", stop)  # what is done is not done again
         patch.setattr("data_prep.prepare.cut_frames", stop)
-        patch.setattr("data_prep.prepare.detect_landmarks", stop)
+        patch.setattr("data_prep.prepare.detect_in_stretches", stop)
         person = prepare(clip, out, SMALL)
     assert person.manifest["hashes"]["masks"] == prepared.manifest["hashes"]["masks"]
     assert np.array_equal(person.camera.head_to_camera, prepared.camera.head_to_camera)
@@ -268,6 +268,6 @@ def test_strict_keeps_work_that_a_run_without_can_use(clip, tmp_path, monkeypatc
             prepare(clip, tmp_path / "person", replace(SMALL, strict=True))
         with pytest.raises(UserError, match="not finished"):
             PreparedPerson.open(tmp_path / "person")
-        patch.setattr("data_prep.prepare.detect_landmarks", None)
+        patch.setattr("data_prep.prepare.detect_in_stretches", None)
         patch.setattr("data_prep.prepare.fit_take", None)
         assert len(prepare(clip, tmp_path / "person", SMALL)) == 70
