@@ -1,6 +1,7 @@
 """Portrait videos to prepared person: scan, frames, landmarks, track, background, masks, torso, speech, report."""
 from __future__ import annotations
 
+import importlib
 import math
 import shutil
 from collections.abc import Iterable, Iterator
@@ -181,6 +182,7 @@ class _Preparation:
 
         if len(clips) > 1:
             self._require_alike(surroundings())  # before anything long
+        _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
         masks = manifest.stage("masks", 2, {"jumps": jumps}, ("track", "background"), ("masks/",),
@@ -371,6 +373,12 @@ class _Preparation:
             note = f"after moving it by {-shift:+.1f} frames" if shift else ""
             in_time.append([] if offset is None else [judge("sound in time", offset - shift, note)])
         return verdicts + _labelled(self.labels, in_time)
+
+
+def _load_libraries() -> None:
+    """Load what the threads use before they begin: one stumbles over what is half loaded in another."""
+    for name in ("geneface.speech.features", "mediapipe.tasks.python.vision", "scipy.ndimage", "scipy.spatial.transform"):
+        importlib.import_module(name)
 
 
 def _largest(values: list[float | None]) -> float | None:
