@@ -1,0 +1,352 @@
+"""Photometric refinement of the head's pose: its skin must look the same in every frame.
+
+Landmarks are where a detector believes features to be: they follow a nod too little, and must be smoothed so strongly
+that quick movements are lost. The skin's own texture says better how the head moved. Skin that moves with the skull is
+unwrapped from frames spread over the clip into one mean texture; every frame's pose is then moved by Gauss-Newton steps
+until its picture agrees with that texture (Lucas and Kanade 1981, on the head's mesh), with the landmark fit as prior.
+Texture and poses take turns.
+
+    camera, quality = refine_pose(lambda index: small_grey(path_of(index), 512), camera, face, basis)
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from geneface import ops
+from geneface.errors import UserError
+from geneface.face.arkit import ARKIT_NAMES
+from geneface.face.basis import FaceBasis
+from geneface.types import CameraTrack, FaceTrack
+
+from .smooth import adaptive, jitter
+from .takes import pieces
+
+_SIDE = 256  # longest side of the pictures that are compared [px]
+_LEAST = 100  # samples of skin below which nothing is changed
+
+
+@dataclass(frozen=True)
+class PhotometricConfig:
+    """How the picture is weighed against the landmark fit. Pixels are those of pictures 256 px wide."""
+
+    spacing: float = 0.002  # of the skin's samples [m]
+    detail: int = 3  # texture coarser than this is light, which does not turn with the head [px], odd
+    keyframes: int = 100  # frames that the texture is made from
+    rounds: int = 4  # of texture and poses in turn
+    steps: int = 4  # of a frame's pose
+    share: float = 0.1  # neighbouring samples err together: each counts as this much of an independent one
+    outlier: float = 2.0  # a miss beyond this counts little [standard deviations]
+    # Standard deviations of the landmark fit.
+    rotation: float = 1.5  # [deg]
+    place: float = 1.5  # of the face in the picture [px]
+    depth: float = 0.015  # relative
+    # Motion faster than this is taken for noise, in a resting and in a moving head [Hz].
+    rotation_cutoff: tuple[float, float] = (2.0, 9.0)
+    place_cutoff: tuple[float, float] = (3.5, 11.0)
+    depth_cutoff: tuple[float, float] = (1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class PhotometricQuality:
+    """What the refinement did.
+
+    Attributes:
+        samples: skin samples that had a say; 0 where there were too few and nothing was changed.
+        turned_deg: RMS change of rotation [deg].
+        moved_px: RMS change of the face's place in the picture [px of the original].
+        jitter_deg: RMS rotation faster than 5 Hz afterwards, true movement included [deg].
+    """
+
+    samples: int
+    turned_deg: float
+    moved_px: float
+    jitter_deg: float
+
+
+def small_grey(path: Path, size: int) -> np.ndarray:
+    """[h,w] uint8 of a picture whose longer side is `size` px; JPEGs are decoded at a fraction of their size.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    reduced = {2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}
+    fraction = max((f for f in reduced if size >= f * _SIDE), default=0)
+    picture = cv2.imread(str(path), reduced.get(fraction, cv2.IMREAD_GRAYSCALE))
+    if picture is None:
+        raise UserError(f"{path}: cannot be read; run geneface prepare again")
+    return picture
+
+
+class Skin:
+    """Samples of the skin that moves with the skull, on the grid of a cylinder around the head.
+
+    Forehead, temples, nose and the cheeks beside it; eyelids, brows, mouth, hair, ears and neck are left out.
+
+    Attributes:
+        grid: [h,w] number of the sample at each cell of the unwrapped skin, -1 where there is none.
+        mean: [S,3] samples of the neutral head; expression: [52,S,3] their displacements at weight 1 [m].
+        normals: [S,3] outward units.
+        head: [V,3] and triangles: [F,3] what may hide samples.
+    """
+
+    _LIDS, _MOUTH, _BROWS = 0.002, 0.007, 0.0075  # what these move further than this is not rigid [m]
+    _RADIUS = 0.09  # of the cylinder: there its cells are square [m]
+    _REACH = 1.4  # angle from straight ahead [rad]
+
+    def __init__(self, basis: FaceBasis, identity: np.ndarray, spacing: float) -> None:
+        self.head = np.asarray(basis.vertices(identity), np.float32)
+        inside = np.isin(np.arange(len(self.head)), basis.regions["skin"])
+        self.triangles = basis.triangles[inside[basis.triangles].all(1)].astype(np.int32)
+        angle = np.arctan2(self.head[:, 0], -self.head[:, 2])
+        rigid = np.abs(angle) < self._REACH
+        reach = np.linalg.norm(basis.expression, axis=-1)  # [52,V]
+        for names, limit in ((("eye",), self._LIDS), (("jaw", "mouth"), self._MOUTH), (("brow",), self._BROWS)):
+            rigid &= reach[[name.startswith(names) for name in ARKIT_NAMES]].max(0) <= limit
+        for region in ("lips", "brows", "scalp", "ears", "neck"):
+            rigid[basis.regions[region]] = False
+        rigid &= self.head[:, 1] < self.head[np.intersect1d(basis.regions["lips"], np.flatnonzero(inside)), 1].min()
+        front = self.triangles[rigid[self.triangles].all(1)]
+        flat = np.stack([angle * self._RADIUS / spacing, self.head[:, 1] / spacing,
+                         1 - np.hypot(self.head[:, 0], self.head[:, 2])], 1)
+        flat[:, :2] -= flat[front.ravel(), :2].min(0)
+        width, height = np.ceil(flat[front.ravel(), :2].max(0)).astype(int)
+        number, weights, _ = ops.rasterize(
+            torch.from_numpy(flat.astype(np.float32)), torch.from_numpy(front), int(height), int(width))
+        used = number.numpy() >= 0
+        corners, weights = front[number.numpy()[used]], weights.numpy()[used][..., None]
+        self.grid = np.where(used, np.cumsum(used).reshape(used.shape) - 1, -1)
+        self.mean, self.expression = (
+            (part[..., corners, :] * weights).sum(-2).astype(np.float32) for part in (self.head, basis.expression))
+        a, b, c = (self.head[corners[:, k]] for k in range(3))
+        normals = np.cross(b - a, c - a)
+        normals *= np.sign((normals * self.mean).sum())
+        self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Leave out all samples but the `chosen` [S] bool."""
+        self.grid = np.where((self.grid >= 0) & chosen[self.grid], (np.cumsum(chosen) - 1)[self.grid], -1)
+        self.mean, self.normals = self.mean[chosen], self.normals[chosen]
+        self.expression = np.ascontiguousarray(self.expression[:, chosen])
+
+    def points(self, expression: np.ndarray) -> np.ndarray:
+        """[S,3] in head space for weights [52]."""
+        shift = expression.astype(np.float32) @ self.expression.reshape(len(self.expression), -1)
+        return self.mean + shift.reshape(-1, 3)
+
+    def picture(self, values: np.ndarray) -> np.ndarray:
+        """[h,w] of one value per sample, NaN where there is none."""
+        return np.where(self.grid >= 0, values[self.grid], np.nan)
+
+
+def fine_texture(picture: np.ndarray, detail: int) -> np.ndarray:
+    """[h,w,3] float32 of a grey picture uint8: the fine part of log brightness, and its derivatives along x and y.
+
+    What is brighter by a factor differs by a constant in the logarithm, and constants are not fine.
+    """
+    logarithm = np.log(np.arange(256, dtype=np.float32) + 16)
+    light = cv2.GaussianBlur(cv2.LUT(picture, logarithm), (0, 0), 0.8)
+    fine = light - cv2.blur(cv2.blur(light, (detail, detail)), (detail, detail))
+    return np.dstack([fine, cv2.Scharr(fine, -1, 1, 0, scale=1 / 32), cv2.Scharr(fine, -1, 0, 1, scale=1 / 32)])
+
+
+@dataclass
+class _View:
+    """Samples in one frame: camera space [S,3] (m), fine texture and derivatives [S,3], how well they are seen [S]."""
+
+    points: np.ndarray
+    seen: np.ndarray
+    trust: np.ndarray
+
+
+class Alignment:
+    """Skin, its texture, and the steps that move a pose until the picture agrees with it.
+
+    Attributes:
+        skin: the samples.
+        texture: [S] mean fine texture; precision: [S] inverse variance, 0 where the skin is not usable.
+    """
+
+    def __init__(self, camera: CameraTrack, face: FaceTrack, basis: FaceBasis, config: PhotometricConfig) -> None:
+        self.config, self.face = config, face
+        self.scale = min(1.0, _SIDE / max(camera.width, camera.height))
+        self.size = round(camera.width * self.scale), round(camera.height * self.scale)
+        self.focal = float(camera.intrinsics[0, 0]) * self.scale
+        self.centre = (camera.intrinsics[:2, 2] * self.scale).astype(np.float32)
+        self.skin = Skin(basis, face.identity, config.spacing)
+        self.texture, self.precision = np.zeros(len(self.skin)), np.zeros(len(self.skin))
+        self.middle = self.skin.mean.mean(0).astype(np.float64)
+        self.start = camera.head_to_camera.astype(np.float64)
+        depth = float(np.median(self.start[:, 2, 3]))
+        place, depth = config.place * depth / self.focal, config.depth * depth
+        self.prior = np.repeat([np.deg2rad(config.rotation), place, depth], (3, 2, 1)) ** -2
+
+    def fine(self, picture: np.ndarray) -> np.ndarray:
+        """Fine texture of a grey picture of any size."""
+        if picture.shape[::-1] != self.size:
+            picture = cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
+        return fine_texture(picture, self.config.detail)
+
+    def project(self, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """[...,2] pixels of camera-space points."""
+        return (points[:, :2] * (self.focal / points[:, 2:]) + self.centre) * np.float32(scale)
+
+    def view(self, fine: np.ndarray, points: np.ndarray, pose: np.ndarray, visible: np.ndarray | float = 1.0) -> _View:
+        """Look at head-space points [S,3] in a picture, under pose [4,4]."""
+        rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
+        placed = points @ rotation.T + shift
+        image = self.project(placed)
+        facing = -np.einsum("si,si->s", self.skin.normals @ rotation.T, placed) / np.linalg.norm(placed, axis=1)
+        inside = ((image > 2) & (image < np.array(self.size) - 2)).all(1)
+        seen = cv2.remap(fine, (image - 0.5)[:, None], None, cv2.INTER_LINEAR)[:, 0]
+        return _View(placed, seen, np.clip((facing - 0.35) / 0.3, 0, 1) * inside * visible)
+
+    def visible(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """[S] bool: not behind another part of the head."""
+        rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
+        mesh, placed = self.skin.head @ rotation.T + shift, points @ rotation.T + shift
+        width, height = self.size[0] // 2, self.size[1] // 2
+        flat = np.concatenate([self.project(mesh, 0.5), mesh[:, 2:]], 1)
+        depth = ops.rasterize(torch.from_numpy(flat), torch.from_numpy(self.skin.triangles), height, width)[2].numpy()
+        at = np.clip(self.project(placed, 0.5).astype(int), 0, (width - 1, height - 1))
+        nearest = depth[at[:, 1], at[:, 0]]
+        return (nearest == 0) | (placed[:, 2] < nearest + 0.008)  # within the mesh's own steps from pixel to pixel [m]
+
+    def gain(self, view: _View) -> float:
+        """Contrast of a frame over the texture's."""
+        weight = view.trust * self.precision * self.texture
+        return float(np.clip((weight @ view.seen[:, 0]) / max(weight @ self.texture, 1e-12), 0.3, 3.0))
+
+    def align(self, fine: np.ndarray, index: int, pose: np.ndarray) -> np.ndarray:
+        """[4,4] pose of frame `index` at which its picture agrees with the texture, starting at `pose`."""
+        config, points, first = self.config, self.skin.points(self.face.expression[index]), self.start[index]
+        visible = self.visible(points, pose)
+        place_first = first[:3, :3] @ self.middle + first[:3, 3]
+        for _ in range(config.steps):
+            view = self.view(fine, points, pose, visible)
+            gain = self.gain(view)
+            miss = view.seen[:, 0] / gain - self.texture
+            weight = view.trust * self.precision / (1 + miss**2 * self.precision / config.outlier**2) ** 2
+            place = pose[:3, :3] @ self.middle + pose[:3, 3]
+            # The brightness' derivative by a shift of the sample, and by a turn of the head about its middle.
+            x, y, z = view.points.T
+            along_x, along_y = view.seen[:, 1:].T * (self.focal / gain / z)
+            shift = np.stack([along_x, along_y, -(along_x * x + along_y * y) / z], 1)
+            jacobian = np.concatenate([np.cross(view.points - place, shift), shift], 1)
+            weighted = (config.share * weight)[:, None] * jacobian
+            turned = cv2.Rodrigues(pose[:3, :3] @ first[:3, :3].T)[0][:, 0]
+            away = np.concatenate([turned, place - place_first])
+            step = np.linalg.solve(weighted.T @ jacobian + np.diag(self.prior), -weighted.T @ miss - self.prior * away)
+            pose = pose.copy()
+            pose[:3, :3] = cv2.Rodrigues(step[:3])[0] @ pose[:3, :3]
+            pose[:3, 3] = place + step[3:] - pose[:3, :3] @ self.middle
+        return pose
+
+    def learn(self, pictures: list[np.ndarray], frames: Iterable[int]) -> None:
+        """Make the texture from grey pictures of some frames, texture and poses in turn."""
+        frames = list(frames)
+        poses = [self.start[index] for index in frames]
+        for turn in range(self.config.rounds):
+            if turn:
+                poses = [self.align(self.fine(p), i, pose) for p, i, pose in zip(pictures, frames, poses)]
+            self._average(pictures, frames, poses)
+
+    def _average(self, pictures: list[np.ndarray], frames: list[int], poses: list[np.ndarray]) -> None:
+        """Robust mean and variance of every sample over the frames; samples hardly seen are left out."""
+        known = self.precision.any()
+        values, trust = np.zeros((2, len(frames), len(self.skin)), np.float32)
+        for k, (picture, index, pose) in enumerate(zip(pictures, frames, poses)):
+            points = self.skin.points(self.face.expression[index])
+            view = self.view(self.fine(picture), points, pose, self.visible(points, pose))
+            values[k], trust[k] = view.seen[:, 0] / (self.gain(view) if known else 1.0), view.trust
+        weight, count = trust, trust.sum(0)
+        for _ in range(3):
+            mean = (weight * values).sum(0) / np.maximum(weight.sum(0), 1e-6)
+            variance = (trust * (values - mean) ** 2).sum(0) / np.maximum(count, 1e-6)
+            weight = trust / (1 + (values - mean) ** 2 / (self.config.outlier**2 * variance + 1e-9)) ** 2
+        enough = count > max(0.1 * len(frames), 1)
+        # No sample is known better than half the usual: chance makes some variances small.
+        floor = 0.5 * float(np.median(variance[enough])) if enough.any() else 0.0
+        self.skin.keep(enough)
+        self.texture, self.precision = mean[enough], 1 / (variance[enough] + floor + 1e-9)
+
+
+def refine_pose(
+    read: Callable[[int], np.ndarray], camera: CameraTrack, face: FaceTrack, basis: FaceBasis,
+    jumps: tuple[int, ...] = (), config: PhotometricConfig = PhotometricConfig(),
+) -> tuple[CameraTrack, PhotometricQuality]:
+    """Refine the head's rotation and place in every frame with a face; memory does not grow with length.
+
+    Args:
+        read: frame number to its grey picture [h,w] uint8, the frame at any scale (see `small_grey`).
+        camera, face: the landmark fit, of T frames.
+        basis: the head model that they were fitted with.
+        jumps: first frames after jumps, across which nothing is smoothed.
+
+    Returns:
+        The camera with refined poses, and what was done. Too few frames or too little skin: the camera as it was.
+
+    Raises:
+        ValueError: camera and face of different lengths.
+    """
+    if len(camera) != len(face):
+        raise ValueError(f"face: {len(face)} frames, but the camera has {len(camera)}")
+    found = np.flatnonzero(face.valid)
+    alignment = Alignment(camera, face, basis, config)
+    poses = alignment.start.copy()
+    if len(found) >= 3:
+        chosen = np.unique(np.linspace(0, len(found) - 1, min(config.keyframes, len(found))).round().astype(int))
+        alignment.learn([read(int(index)) for index in found[chosen]], found[chosen].tolist())
+        if len(alignment.skin) >= _LEAST:
+            for index in found:
+                poses[index] = alignment.align(alignment.fine(read(int(index))), index, poses[index])
+            poses = np.concatenate([
+                _smooth(poses[run], face.valid[run], alignment.middle, camera.fps, config)
+                for run in pieces(face.valid, jumps)])
+    samples = len(alignment.skin) if len(alignment.skin) >= _LEAST else 0
+    turned = Rotation.from_matrix(poses[:, :3, :3] @ alignment.start[:, :3, :3].transpose(0, 2, 1)).magnitude()
+    before, after = (_place(matrices, alignment.middle) for matrices in (alignment.start, poses))
+    focal = float(camera.intrinsics[0, 0])
+    moved = focal * np.linalg.norm(after[:, :2] / after[:, 2:] - before[:, :2] / before[:, 2:], axis=1)
+    fast = np.linalg.norm(jitter(_relative(poses)[1], camera.fps), axis=1)
+    quality = PhotometricQuality(samples, _rms(np.rad2deg(turned)), _rms(moved), _rms(np.rad2deg(fast)))
+    return replace(camera, head_to_camera=poses.astype(camera.head_to_camera.dtype)), quality
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _place(poses: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """[T,3] the head's point `middle` in the camera [m]."""
+    return poses[:, :3, :3] @ middle + poses[:, :3, 3]
+
+
+def _relative(poses: np.ndarray) -> tuple[Rotation, np.ndarray]:
+    """Mean rotation, and each frame's rotation vector [T,3] relative to it [rad]."""
+    rotation = Rotation.from_matrix(poses[:, :3, :3])
+    mean = rotation.mean()
+    return mean, (mean.inv() * rotation).as_rotvec()
+
+
+def _smooth(poses: np.ndarray, valid: np.ndarray, middle: np.ndarray, fps: float,
+            config: PhotometricConfig) -> np.ndarray:
+    """[T,4,4] poses without noise: rotation, the ray to the face and its depth each for itself."""
+    trust = np.where(valid, 1.0, 1e-3)
+    mean, turns = _relative(poses)
+    place = _place(poses, middle)
+    depth = np.exp(adaptive(np.log(place[:, 2:]), *config.depth_cutoff, fps, trust))
+    ray = adaptive(place[:, :2] / place[:, 2:], *config.place_cutoff, fps, trust)
+    result = poses.copy()
+    result[:, :3, :3] = (mean * Rotation.from_rotvec(adaptive(turns, *config.rotation_cutoff, fps, trust))).as_matrix()
+    result[:, :3, 3] = np.concatenate([ray * depth, depth], 1) - result[:, :3, :3] @ middle
+    return result
