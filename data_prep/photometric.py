@@ -38,8 +38,8 @@ class PhotometricConfig:
 
     spacing: float = 0.002  # of the skin's samples [m]
     detail: int = 3  # texture coarser than this is light, which does not turn with the head [px], odd
-    keyframes: int = 100  # frames that the texture is made from
-    rounds: int = 4  # of texture and poses in turn
+    keyframes: int = 60  # frames that the texture is made from
+    rounds: int = 6  # of texture and poses in turn
     steps: int = 4  # of a frame's pose
     share: float = 0.1  # neighbouring samples err together: each counts as this much of an independent one
     outlier: float = 2.0  # a miss beyond this counts little [standard deviations]
@@ -302,22 +302,27 @@ def refine_pose(
         raise ValueError(f"face: {len(face)} frames, but the camera has {len(camera)}")
     found = np.flatnonzero(face.valid)
     alignment = Alignment(camera, face, basis, config)
-    poses = alignment.start.copy()
+    poses, samples = alignment.start.copy(), 0
     if len(found) >= 3:
         chosen = np.unique(np.linspace(0, len(found) - 1, min(config.keyframes, len(found))).round().astype(int))
         alignment.learn([read(int(index)) for index in found[chosen]], found[chosen].tolist())
         if len(alignment.skin) >= _LEAST:
-            for index in found:
-                poses[index] = alignment.align(alignment.fine(read(int(index))), index, poses[index])
+            samples = len(alignment.skin)
+            last = int(found[0])
+            for index in found.tolist():
+                # What the landmarks miss now is what they missed a moment ago.
+                known = poses[last] @ np.linalg.inv(alignment.start[last]) @ alignment.start[index]
+                poses[index] = alignment.align(alignment.fine(read(index)), index, known)
+                last = index
             poses = np.concatenate([
-                _smooth(poses[run], face.valid[run], alignment.middle, camera.fps, config)
+                _smooth(poses[run], alignment.start[run], face.valid[run], alignment.middle, camera.fps, config)
                 for run in pieces(face.valid, jumps)])
-    samples = len(alignment.skin) if len(alignment.skin) >= _LEAST else 0
     turned = Rotation.from_matrix(poses[:, :3, :3] @ alignment.start[:, :3, :3].transpose(0, 2, 1)).magnitude()
     before, after = (_place(matrices, alignment.middle) for matrices in (alignment.start, poses))
     focal = float(camera.intrinsics[0, 0])
     moved = focal * np.linalg.norm(after[:, :2] / after[:, 2:] - before[:, :2] / before[:, 2:], axis=1)
-    fast = np.linalg.norm(jitter(_relative(poses)[1], camera.fps), axis=1)
+    rotation = Rotation.from_matrix(poses[:, :3, :3])
+    fast = np.linalg.norm(jitter((rotation.mean().inv() * rotation).as_rotvec(), camera.fps), axis=1)
     quality = PhotometricQuality(samples, _rms(np.rad2deg(turned)), _rms(moved), _rms(np.rad2deg(fast)))
     return replace(camera, head_to_camera=poses.astype(camera.head_to_camera.dtype)), quality
 
@@ -331,22 +336,20 @@ def _place(poses: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return poses[:, :3, :3] @ middle + poses[:, :3, 3]
 
 
-def _relative(poses: np.ndarray) -> tuple[Rotation, np.ndarray]:
-    """Mean rotation, and each frame's rotation vector [T,3] relative to it [rad]."""
-    rotation = Rotation.from_matrix(poses[:, :3, :3])
-    mean = rotation.mean()
-    return mean, (mean.inv() * rotation).as_rotvec()
-
-
-def _smooth(poses: np.ndarray, valid: np.ndarray, middle: np.ndarray, fps: float,
+def _smooth(poses: np.ndarray, start: np.ndarray, valid: np.ndarray, middle: np.ndarray, fps: float,
             config: PhotometricConfig) -> np.ndarray:
-    """[T,4,4] poses without noise: rotation, the ray to the face and its depth each for itself."""
+    """[T,4,4] poses whose change against `start` is smoothed: rotation, ray to the face and depth each for itself.
+
+    Frames without a face take the change from their neighbours.
+    """
     trust = np.where(valid, 1.0, 1e-3)
-    mean, turns = _relative(poses)
-    place = _place(poses, middle)
-    depth = np.exp(adaptive(np.log(place[:, 2:]), *config.depth_cutoff, fps, trust))
-    ray = adaptive(place[:, :2] / place[:, 2:], *config.place_cutoff, fps, trust)
+    turns = Rotation.from_matrix(poses[:, :3, :3] @ start[:, :3, :3].transpose(0, 2, 1)).as_rotvec()
+    (ray, depth), (ray_first, depth_first) = (
+        (place[:, :2] / place[:, 2:], np.log(place[:, 2:])) for place in (_place(poses, middle), _place(start, middle)))
+    ray = ray_first + adaptive(ray - ray_first, *config.place_cutoff, fps, trust)
+    depth = np.exp(depth_first + adaptive(depth - depth_first, *config.depth_cutoff, fps, trust))
     result = poses.copy()
-    result[:, :3, :3] = (mean * Rotation.from_rotvec(adaptive(turns, *config.rotation_cutoff, fps, trust))).as_matrix()
+    turns = adaptive(turns, *config.rotation_cutoff, fps, trust)
+    result[:, :3, :3] = Rotation.from_rotvec(turns).as_matrix() @ start[:, :3, :3]
     result[:, :3, 3] = np.concatenate([ray * depth, depth], 1) - result[:, :3, :3] @ middle
     return result

@@ -35,6 +35,7 @@ from .footage import Footage, clip_labels
 from .ingest import Scan, cut_frames, scan
 from .landmarks import STRETCH, Detections, detect_in_stretches
 from .masks import write_masks
+from .photometric import refine_pose, small_grey
 from .segment import PersonSegmenter, Plate, refine
 from .smooth import fill
 from .stages import Data, Manifest, side_by_side, sole_use
@@ -169,8 +170,8 @@ class _Preparation:
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
-            return manifest.stage("track", 1, {"jumps": jumps}, ("landmarks",), ("camera.npz", "face.npz"),
-                                  lambda: self._track(jumps))
+            return manifest.stage("track", 1, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
+                                  ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
             sync = manifest.stage("sync", 2, {"correct": config.correct_sync}, ("landmarks",), (),
@@ -273,9 +274,13 @@ class _Preparation:
             found = Detections(**{name: archive[name] for name in archive.files})
         size = self.config.size
         camera, face, quality = fit_take(found, size, size, self.config.fps, load_basis(), jumps)
+        figures = {name: value for name, value in vars(quality).items() if isinstance(value, float)}
+        if self.config.photometric:
+            camera, refined = refine_pose(lambda index: small_grey(self.frames.path(index), size), camera, face,
+                                          load_basis(), jumps)
+            figures.update(vars(refined))
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
-        figures = {name: value for name, value in vars(quality).items() if isinstance(value, float)}
         return {**figures, "worst_frames": quality.worst_frames(found.valid, 6)}
 
     def _background(self, footage: Footage) -> Data:
