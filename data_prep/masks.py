@@ -9,11 +9,13 @@ import numpy as np
 
 from geneface.progress import track
 
+from .occluders import Usual, occluder, references
 from .parting import ColourSplit, split
 from .segment import PersonSegmenter, Plate, refine, to_bytes
 from .streams import Sequence, encode_png, ordered_map
 
 _LEARN = 24  # frames that hair and clothes colours are learned from
+_VIEW = 192  # longer side at which the person's usual look is learned [px]
 _REACH = 2  # frames on either side that the person's outline is averaged with
 _STILL = 5.0  # change of a spot's brightness beyond which its neighbours in time say nothing about it [grey levels]
 
@@ -82,6 +84,16 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
         for index, frame in zip(chosen, frames.read(chosen)):
             colours.learn(frame, refine(segmenter.probability(frame), frame, plate), landmarks[index])
 
+        def view(index: int, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+            scale = _VIEW / max(frame.shape)
+            small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            points = landmarks[index] * (np.array(small.shape[1::-1]) / frame.shape[1::-1]).astype(np.float32)
+            parts = split(refine(segmenter.probability(small), small), small, points, colours)
+            return small, to_bytes(parts), points, index
+
+        chosen = references(landmarks)
+        usual = Usual(view(index, frame) for index, frame in zip(chosen, frames.read(chosen)))
+
         held: deque[np.ndarray] = deque()
 
         def looked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -93,7 +105,10 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
 
         def finished(item: tuple[int, np.ndarray, np.ndarray]) -> bytes:
             index, probability, frame = item
-            return encode_png(to_bytes(split(refine(probability, frame, plate), frame, landmarks[index], colours)))
+            person = refine(probability, frame, plate)
+            parts = split(person, frame, landmarks[index], colours)
+            hidden = occluder(frame, landmarks[index], index, person, usual)
+            return encode_png(to_bytes(parts if hidden is None else parts * (1 - hidden[..., None])))
 
         calm = enumerate(steady(looked(), frozenset(jumps)))
         return target.write(ordered_map(finished, ((index, p, held.popleft()) for index, p in calm)))

@@ -31,6 +31,13 @@ _ODD = 28.0  # how far a point's colour lies from what it usually is [levels of 
 _CHUNK = 128  # looks compared at a time
 
 
+def upright(landmarks: np.ndarray) -> np.ndarray:
+    """[2,3] affine map that takes a face's features [478,2 px] to their usual places in the box of its oval, which
+    lies between 0 and 1."""
+    points = np.column_stack([landmarks[_ANCHORS], np.ones(len(_ANCHORS))])
+    return np.linalg.lstsq(points, _PLACES, rcond=None)[0].T
+
+
 def front_view(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """[64,64] uint8: the face by an affine map that takes its features to fixed places.
 
@@ -38,8 +45,7 @@ def front_view(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         frame: [H,W,3] uint8 RGB.
         landmarks: [478,2 px].
     """
-    points = np.column_stack([landmarks[_ANCHORS], np.ones(len(_ANCHORS))])
-    matrix = np.linalg.lstsq(points, _PLACES * (_SIDE - 1), rcond=None)[0].T
+    matrix = (_SIDE - 1) * upright(landmarks)
     left, top = np.maximum(landmarks.min(0) - 4, 0).astype(int)
     right, bottom = landmarks.max(0).astype(int) + 5
     piece = frame[top:bottom, left:right]

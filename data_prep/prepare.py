@@ -186,7 +186,7 @@ class _Preparation:
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
-        masks = manifest.stage("masks", 2, {"jumps": jumps}, ("track", "background"), ("masks/",),
+        masks = manifest.stage("masks", 3, {"jumps": jumps}, ("track", "background"), ("masks/",),
                                lambda: self._masks(jumps, plate["unrest"]))
         torso = manifest.stage("torso", 1, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
@@ -311,7 +311,7 @@ class _Preparation:
         count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps)
         return {"masks": count, "sha256": digest}
 
-    def _torso(self, jumps: list[int]) -> Data:
+    def _torso(self, jumps: tuple[int, ...]) -> Data:
         landmarks = FaceTrack.load(self.out / "face.npz").landmarks
         plate = read_picture(self.out / "background.png")
         count, digest = write_torso(self.frames, self.masks, self.torso, landmarks, plate, jumps)

@@ -101,7 +101,8 @@ def refine(probability: np.ndarray, frame: np.ndarray, plate: Plate | None = Non
 
 
 def to_bytes(masks: np.ndarray) -> np.ndarray:
-    """[H,W,3] in [0,1], summing to 1, to uint8 summing to exactly 255."""
-    person = np.rint((1 - masks[..., 2]) * 255)
-    head = np.minimum(np.rint(masks[..., 0] * 255), person)
-    return np.stack([head, person - head, 255 - person], -1).astype(np.uint8)
+    """[H,W,3] in [0,1] to uint8; where they sum to 1, they then sum to exactly 255."""
+    total = np.rint(masks.sum(-1) * 255)
+    head = np.minimum(np.rint(masks[..., 0] * 255), total)
+    background = np.minimum(np.rint(masks[..., 2] * 255), total - head)
+    return np.stack([head, total - head - background, background], -1).astype(np.uint8)
