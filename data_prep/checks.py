@@ -143,6 +143,9 @@ CHECKS = {check.name: check for check in (
     Check("sound in time", "Sound", "by how much the sound comes later than the mouth", "{:+.1f} frames", -2, 2,
           "sound and picture are shifted: correct it in an editor",
           "Record sound and picture with one device, or clap once at the start and align the clap."),
+    Check("sound speed", "Sound", "by how much later the sound comes in the last third than in the first",
+          "{:+.1f} frames", -2, 2, "sound and picture run at different speeds: stretch the sound in an editor until both "
+          "ends fit", "A separate sound recorder runs a little faster or slower than the camera."),
     # Result
     Check("tracking", "Result", "median distance of the fitted from the seen landmarks, at 512 px", "{:.2f} px", None,
           3, "film from the front, sharper, in even light"),

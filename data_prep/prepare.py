@@ -23,7 +23,7 @@ from geneface.face.landmarks import relative_mouth_opening
 from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
-from geneface.speech.sync import correction
+from geneface.speech.sync import audio_drift, correction
 from geneface.types import CameraTrack, FaceTrack, PreparedPerson, require, write_atomically
 
 from . import preflight
@@ -174,7 +174,7 @@ class _Preparation:
                                   ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
-            sync = manifest.stage("sync", 2, {"correct": config.correct_sync}, ("landmarks",), (),
+            sync = manifest.stage("sync", 3, {"correct": config.correct_sync}, ("landmarks",), (),
                                   lambda: self._sync(footage))
             options = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips],
                        "shifts": sync["shifts"], "rate": config.sample_rate}
@@ -242,7 +242,7 @@ class _Preparation:
         """How late the sound of each clip is, and by how much it is moved."""
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             landmarks, valid = archive["landmarks"], archive["valid"]
-        offsets, shifts = [], []
+        offsets, shifts, drifts = [], [], []
         for clip, label in zip(footage.clips, self.labels):
             audio, _ = cut_sound(clip.seen.sound, clip.seen.take, self.config)
             opening = relative_mouth_opening(landmarks[clip.frames])
@@ -254,7 +254,8 @@ class _Preparation:
                 say(f"{label}: the sound is {abs(shift):.1f} frames too {which}; moved")
             offsets.append(offset)
             shifts.append(shift)
-        return {"offsets": offsets, "shifts": shifts}
+            drifts.append(audio_drift(opening, audio, self.config.sample_rate, self.config.fps))
+        return {"offsets": offsets, "shifts": shifts, "drifts": drifts}
 
     def _landmarks(self, count: int) -> Data:
         stretches = detect_in_stretches(self.frames.read, count, self.config.fps)
@@ -374,9 +375,10 @@ class _Preparation:
         if len(self.sources) > 1:
             verdicts.append(judge("same background", plate["apart"]))
         in_time = []
-        for offset, shift in zip(sync["offsets"], sync["shifts"]):
+        for offset, shift, drift in zip(sync["offsets"], sync["shifts"], sync["drifts"]):
             note = f"after moving it by {-shift:+.1f} frames" if shift else ""
-            in_time.append([] if offset is None else [judge("sound in time", offset - shift, note)])
+            found = [] if offset is None else [judge("sound in time", offset - shift, note)]
+            in_time.append(found if drift is None else [*found, judge("sound speed", drift)])
         return verdicts + _labelled(self.labels, in_time)
 
 

@@ -113,5 +113,6 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     footage = Footage.of([source], ["0"], [Examination(None, take, None, None, sound, [])])
     found = run._sync(footage)
     assert found["offsets"] == [pytest.approx(5, abs=0.35)] and found["shifts"] == (found["offsets"] if correct else [0])
+    assert found["drifts"] == [pytest.approx(0, abs=0.5)]
     moved = footage.sound(config, found["shifts"])
     assert audio_offset(opening, moved, 16000, 25.0) == pytest.approx(left, abs=0.35)

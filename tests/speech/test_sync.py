@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from geneface.face.landmarks import relative_mouth_opening
-from geneface.speech.sync import audio_offset, correction, correlation, spectrum, sync_offset_frames
+from geneface.speech.sync import audio_drift, audio_offset, correction, correlation, spectrum, sync_offset_frames
 
 RATE, FPS = 16000, 25.0
 
@@ -129,3 +129,15 @@ def test_what_is_small_short_or_drifts_is_left_alone():
     early, late = talk(800, 4, seed=1), talk(400, 7, seed=2)
     drifting = np.concatenate([early[0], late[0]]), np.concatenate([early[1], late[1]])
     assert correction(*drifting, RATE, FPS)[1] == 0
+
+
+@pytest.mark.parametrize("frames", [-4, 0, 6])
+def test_sound_of_another_speed_drifts(frames):
+    """It comes so many frames later after 600 frames than at first."""
+    opening, sound = talk(900, 0)
+    faster = np.interp(np.arange(len(sound)) * (1 - frames / 600), np.arange(len(sound)), sound)
+    assert audio_drift(opening, faster.astype(np.float32), RATE, FPS) == pytest.approx(frames, abs=0.7)
+
+
+def test_drift_is_not_told_from_little():
+    assert audio_drift(*talk(600, 0), RATE, FPS) is None
