@@ -1,20 +1,281 @@
-"""What preparation found, for people: overlays, worst frames, plots."""
+"""What preparation found, for people: report.html and report.json of a prepared person."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from geneface.face.landmarks import FACE_OVAL, LIPS, relative_mouth_opening
-from geneface.report import Report, Section, Verdict
-from geneface.types import CameraTrack, FaceTrack
+from geneface.face.basis import load_basis
+from geneface.face.landmarks import relative_mouth_opening
+from geneface.report import Report, Section, Verdict, scaled
+from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 
-from .streams import Sequence, read_picture
+from . import coverage, plots
+from .overlay import cut_out, fitted_points, occluded, on_colour, overlay
+from .streams import Sequence, ordered_map, read_picture
 
-_STRIP = 6  # frames in a strip
-_PICTURE = 256  # height of their pictures [px]
+_SPREAD = 6  # still frames
+_WORST = 6
+_APART = 8  # frames between two of the worst
+_PICTURE = 320  # height of stills [px]
+_VIDEO = 384  # height of the videos [px]
+_SPOKEN_SECONDS = 6.0
+_WHOLE_FRAMES = 72  # of the whole recording, in six seconds
+_WHOLE_FPS = 12.0
+_GREEN = (0, 200, 0)
+
+
+class Summary:
+    """The report of one person's preparation.
+
+    Args:
+        out: the person's folder.
+        manifest: with its `result`.
+        verdicts: of all checks.
+        stages: what each stage returned.
+        camera, face: the tracks.
+        audio: [N] float32 at the configured rate.
+    """
+
+    def __init__(self, out: Path, manifest: dict[str, Any], verdicts: list[Verdict], stages: dict[str, dict[str, Any]],
+                 camera: CameraTrack, face: FaceTrack, audio: np.ndarray) -> None:
+        self.out, self.manifest, self.verdicts, self.stages = out, manifest, verdicts, stages
+        self.camera, self.face, self.audio = camera, face, audio
+        self.result, self.fps, self.count = manifest["result"], float(manifest["result"]["fps"]), len(face)
+        self.rate = manifest["options"]["sample_rate"]
+        self.speech = SpeechFeatures.load(out / "speech.npz")
+        self.frames, self.masks = Sequence(out / "frames", ".jpg"), Sequence(out / "masks", ".png")
+        basis = load_basis()
+        self.fitted = fitted_points(camera, face, basis)
+        self.opening = relative_mouth_opening(face.landmarks)
+        self.angles = coverage.head_angles(camera)
+        self.shapes = coverage.mouth_shapes(face.expression, basis)
+        self.reference = coverage.load_reference()
+
+    def write(self) -> Path:
+        """Write report.html and report.json; returns the page's path."""
+        result, manifest = self.result, self.manifest
+        report = Report(f"Prepared: {manifest['source']['name']}",
+                        f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, "
+                        f"{result['seconds']:.1f} s; frames 0 to {manifest['train_frames'] - 1} train, the rest measures")
+        gaps = self._gaps()
+        self._advice(report.section("What would make it better"), gaps)
+        self._tracking(report.section("What was found"))
+        self._parts(report.section("Head, torso and background"))
+        self._coverage(report.section("What the recording covers"), gaps)
+        self._over_time(report.section("Over time"))
+        report.section("Checks").verdicts(self.verdicts)
+        self._figures(report.section("Figures"))
+        self._origin(report.section("Origin"))
+        data = {**result, "checks": self.verdicts, "lacking": gaps, "pose_reach_degrees": coverage.reaches(self.angles),
+                "mouth_shapes_lacking": self.reference.lacking(self.shapes),
+                "blinks": coverage.count_blinks(self.face.eye_open),
+                **{key: manifest[key] for key in ("stages", "source", "crop", "consent")}}
+        return report.save(self.out / "report.html", data)
+
+    def _gaps(self) -> list[str]:
+        return [*coverage.pose_gaps(self.angles), *coverage.shape_gaps(self.shapes, self.reference),
+                *coverage.habit_gaps(self.face.eye_open, self.fps, self.speech.speech, self.speech.fps)]
+
+    # Sections -------------------------------------------------------------------------------------------
+
+    def _advice(self, section: Section, gaps: list[str]) -> None:
+        passed = sum(verdict.verdict == "ok" for verdict in self.verdicts)
+        section.text(f"{passed} of {len(self.verdicts)} checks passed." + (" What did not, and what the recording lacks:"
+                                                                         if gaps or passed < len(self.verdicts) else ""))
+        points = [f"{verdict.check} ({verdict.value}): {verdict.advice}" for verdict in self.verdicts
+                  if verdict.verdict != "ok" and verdict.advice]
+        if points or gaps:
+            section.points([*points, *gaps])
+        else:
+            section.text("Nothing is lacking that could be measured.")
+
+    def _tracking(self, section: Section) -> None:
+        first = self._liveliest()
+        spoken = range(first, min(first + round(_SPOKEN_SECONDS * self.fps), self.count))
+        start, stop = (round(edge / self.fps * self.rate) for edge in (spoken.start, spoken.stop))
+        section.video(
+            self._overlays(spoken, _VIDEO), self.fps,
+            f"{spoken.start / self.fps:.1f} to {spoken.stop / self.fps:.1f} s, with sound: detected landmarks as dots (lips "
+            "red), the fitted head as white lines, head outlined in green, torso in violet, what hides them in orange",
+            self.audio[start:stop] if self.audio[start:stop].any() else None, self.rate)
+        spread = self._spread(_WHOLE_FRAMES)
+        if self.count > 2 * len(spoken):
+            section.video(self._overlays(spread, _VIDEO), _WHOLE_FPS,
+                          f"The whole recording in {len(spread) / _WHOLE_FPS:.0f} seconds")
+        spread = self._spread(_SPREAD)
+        section.gallery([(picture, self._moment(index)) for index, picture
+                         in zip(spread, self._overlays(spread, _PICTURE))], "Evenly spread frames")
+        worst = self.worst()
+        section.gallery([(picture, f"{self._moment(index)}: {reason}") for (index, reason), picture
+                         in zip(worst, self._overlays([index for index, _ in worst], _PICTURE))],
+                        "Frames to look at first")
+
+    def _parts(self, section: Section) -> None:
+        middle = self._spread(_SPREAD)[_SPREAD // 2 if self.count > _SPREAD else 0]
+        frame, mask = read_picture(self.frames.path(middle)), read_picture(self.masks.path(middle))
+        shown = [(frame, self._moment(middle)), (cut_out(frame, mask, 0, _GREEN), "head"),
+                 (cut_out(frame, mask, 1, _GREEN), "neck and torso as seen")]
+        shown.append((read_picture(self.out / "background.png"), "clean background plate"))
+        seen = self.out / "stages" / "background_seen.png"
+        if seen.is_file() and self.stages["background"]["seen"] < 0.999:
+            shown.append((read_picture(seen), f"of the plate, {100 * self.stages['background']['seen']:.0f} % (white) was "
+                          "seen at some time; the rest is filled in smoothly"))
+        section.gallery([(scaled(picture, _PICTURE), words) for picture, words in shown])
+        torsos = [(index, self.out / "torso" / f"{index:06d}.png") for index in self._spread(_SPREAD)]
+        section.gallery([(scaled(on_colour(_read_rgba(path), _GREEN), _PICTURE), self._moment(index))
+                         for index, path in torsos if path.is_file()],
+                        "Neck and torso with what the head hides filled in")
+        hidden = sorted(self._hidden().items(), key=lambda item: -item[1])
+        if hidden and hidden[0][1] > 0.002:
+            worst = sorted(index for index, share in hidden[:4] if share > 0.002)
+            section.gallery([(picture, self._moment(index)) for index, picture
+                             in zip(worst, self._overlays(worst, _PICTURE))],
+                            "Outlined in orange: what hides the person, left out of training and measuring")
+
+    def _coverage(self, section: Section, gaps: list[str]) -> None:
+        reach = coverage.reaches(self.angles)
+        section.plot(plots.poses(self.angles),
+                     f"Head directions: {reach['left']:.0f} degrees to the left and {reach['right']:.0f} to the right in "
+                     f"the picture, {reach['up']:.0f} up and {reach['down']:.0f} down, from the usual direction (cross). "
+                     "The dashed frame is what a recording should show; beyond what it shows the avatar guesses.", (6, 4.2))
+        lacking = self.reference.lacking(self.shapes)
+        section.plot(plots.shapes(self.shapes, self.reference),
+                     f"Mouth shapes: {100 * (1 - lacking):.0f} % of those of natural speech occur here; crosses mark those "
+                     "that do not (grey: natural speech, coloured: this recording). Unit: the width of the mouth at rest.",
+                     (6, 4.2))
+        if not gaps:
+            section.text("Head directions, mouth shapes, blinks and pauses are all there.")
+
+    def _over_time(self, section: Section) -> None:
+        time, jumps = np.arange(self.count) / self.fps, [jump / self.fps for jump in self.manifest.get("jumps", [])]
+        level = loudness(self.audio, self.rate, self.fps, self.count)
+        aligned = plots.clearest_closures(self.opening, level, self.fps)
+        offset = self.result["audio_offset_frames"]
+        told = ("whether the sound is in time could not be told" if offset is None
+                else f"over the whole recording the sound is {abs(offset):.1f} frames {'late' if offset > 0 else 'early'}")
+        moved = self.result.get("audio_moved_frames") or 0
+        if moved:
+            told += f" and was moved by {-moved:+.1f} frames"
+        section.plot(plots.alignment(self.audio, self.rate, self.opening, self.fps, aligned),
+                     f"Sound and mouth, {aligned.start / self.fps:.1f} to {aligned.stop / self.fps:.1f} s: where the "
+                     f"lips are shut (grey), as in m, b and p, the sound should be weak, and burst out where they part; {told}",
+                     (11, 3.6), 2)
+        section.plot(plots.over_time(time, {"mouth opening": self.opening / max(self.opening.max(), 1e-6),
+                                            "loudness": (level + 60) / 60}, "relative", jumps),
+                     "Mouth and sound: they rise together")
+        section.plot(plots.over_time(time, {"turn right": self.angles[:, 0], "nod up": self.angles[:, 1],
+                                            "tilt": self.angles[:, 2]}, "degrees", jumps), "Head pose")
+        noise = 512 / self.result["size"]
+        raw, fitted = (plots.trembling(points, self.face.valid, self.manifest.get("jumps", []), self.fps) * noise
+                       for points in (plots.rigid(self.face.landmarks), plots.rigid(self.fitted)))
+        figures = self.stages["track"]
+        told = ", ".join(f"{words} {figures[name]:.3g}{unit}" for name, words, unit in (
+            ("raw_jitter_deg", "rotation trembles by", "° before"), ("jitter_deg", "and", "° after smoothing"),
+            ("noise_ratio", "noise lower by a factor of", ""), ("lag_frames", "lag", " frames"))
+            if isinstance(figures.get(name), (int, float)))
+        section.plot(plots.over_time(time, {"detected": raw, "fitted": fitted}, "px at 512", jumps),
+                     f"Trembling of nose and eye corners from frame to frame{'; ' if told else ''}{told}")
+        section.plot(plots.over_time(time, {"left in the picture": self.face.eye_open[:, 0],
+                                            "right in the picture": self.face.eye_open[:, 1]}, "1 = open", jumps),
+                     f"Eye opening: {coverage.count_blinks(self.face.eye_open)} blinks")
+
+    def _figures(self, section: Section) -> None:
+        speech = self.stages["speech"]
+        section.values({**{key: value for key, value in self.result.items() if key not in ("verdicts", "report")},
+                        "background seen": self.stages["background"]["seen"],
+                        "share of speech": speech.get("spoken"), "share of voiced sound": speech.get("voiced"),
+                        "pitch agreement": speech.get("pitch_agreement")},
+                       {"reprojection_px": "median distance of the 68 fitted from the detected landmarks",
+                        "jitter_deg": "trembling of the fitted head rotation",
+                        "audio_offset_frames": "sound later than picture; none where mouth and sound do not correlate",
+                        "frames_per_s": "all stages together",
+                        "background seen": "share of the plate that was seen at some time",
+                        "pitch agreement": "share of voiced sound in which two methods hear the same pitch"})
+        section.table(["stage", "seconds", "frames per second"],
+                      [(name, record["seconds"], self.count / max(record["seconds"], 1e-9))
+                       for name, record in self.manifest["stages"].items()])
+
+    def _origin(self, section: Section) -> None:
+        manifest = self.manifest
+        clips = manifest.get("clips") or [{"source": manifest["source"], "crop": manifest["crop"]}]
+        for clip in clips:
+            crop = ", ".join(f"{key} {value}" for key, value in clip["crop"].items() if key != "path")
+            section.values({**clip["source"], "crop": crop})
+        section.values({"consent": manifest["consent"]["text"] or "none recorded",
+                        "recorded on": manifest["consent"]["date"] or "–"})
+
+    # What to show ---------------------------------------------------------------------------------------
+
+    def _overlays(self, indices, height: int) -> Iterator[np.ndarray]:
+        """[height,w,3] of each frame, two at a time."""
+        def draw(index: int) -> np.ndarray:
+            return overlay(read_picture(self.frames.path(index)), read_picture(self.masks.path(index)),
+                           self.face.landmarks[index], self.fitted[index], height)
+
+        return ordered_map(draw, indices)
+
+    def _moment(self, index: int) -> str:
+        return f"frame {index}, {index / self.fps:.1f} s"
+
+    def _spread(self, count: int) -> list[int]:
+        return sorted({int(i) for i in np.linspace(0, self.count - 1, min(count, self.count))})
+
+    def _liveliest(self) -> int:
+        """First frame of the stretch in which the mouth moves most."""
+        length = min(round(_SPOKEN_SECONDS * self.fps), self.count)
+        moved = np.concatenate([[0], np.cumsum(np.abs(np.diff(self.opening, prepend=self.opening[:1])))])
+        sums = moved[length:] - moved[:-length]
+        # A jump within it would show as one great movement.
+        for jump in self.manifest.get("jumps", []):
+            sums[max(0, jump - length + 1):jump] = -1
+        return int(np.argmax(sums))
+
+    def _hidden(self) -> dict[int, float]:
+        """Frame -> share of the picture that something hides, of frames spread over the recording."""
+        spread = self._spread(60)
+        shares = ordered_map(lambda index: float(occluded(read_picture(self.masks.path(index))[::2, ::2]).mean()), spread)
+        return dict(zip(spread, shares))
+
+    def worst(self) -> list[tuple[int, str]]:
+        """Frames to look at first, in order, each with the reason."""
+        from geneface.face.landmarks import MEDIAPIPE_TO_68
+
+        face, scale = self.face, 512 / self.result["size"]
+        missed = np.median(np.linalg.norm(self.fitted - face.landmarks[:, MEDIAPIPE_TO_68], axis=-1), axis=1) * scale
+        usual = float(np.median(missed[face.valid])) if face.valid.any() else 0.0
+        badness = np.where(face.valid, missed, np.inf)
+        chosen: list[int] = []
+        for index in map(int, np.argsort(-badness, kind="stable")):
+            if all(abs(index - other) >= _APART for other in chosen):
+                chosen.append(index)
+            if len(chosen) == _WORST:
+                break
+        turned = self.angles - np.median(self.angles, axis=0)
+
+        def reason(index: int) -> str:
+            if not face.valid[index]:
+                return "no face found; taken from the frames around it"
+            words = f"fitted head {missed[index]:.1f} px beside the landmarks (usually {usual:.1f})"
+            if np.abs(turned[index, :2]).max() > 12:
+                words += ", head turned"
+            if face.eye_open[index].mean() < 0.3:
+                words += ", eyes shut"
+            if self.opening[index] > np.percentile(self.opening, 98):
+                words += ", mouth wide open"
+            return words
+
+        return [(index, reason(index)) for index in sorted(chosen)]
+
+
+def _read_rgba(path: Path) -> np.ndarray:
+    """[H,W,4] uint8."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGBA"))
 
 
 def loudness(audio: np.ndarray, rate: int, fps: float, frames: int) -> np.ndarray:
@@ -25,116 +286,7 @@ def loudness(audio: np.ndarray, rate: int, fps: float, frames: int) -> np.ndarra
     return 10 * np.log10(power + 1e-6)
 
 
-def overlay(frame: np.ndarray, mask: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """[H,W,3] uint8: the frame with landmarks and the outlines of head (green) and torso (violet)."""
-    picture = frame.copy()
-    dot = max(1, round(len(frame) / 256))
-    for channel, colour in ((0, (40, 220, 90)), (1, (190, 90, 240))):
-        outline, _ = cv2.findContours((mask[..., channel] > 127).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, outline, -1, colour, dot, cv2.LINE_AA)
-    lips = set(LIPS.tolist())
-    oval = set(FACE_OVAL.tolist())
-    for index, (x, y) in enumerate(landmarks):
-        colour = (255, 80, 60) if index in lips else (60, 170, 255) if index in oval else (255, 230, 120)
-        centre = (round(float(x - 0.5) * 16), round(float(y - 0.5) * 16))
-        cv2.circle(picture, centre, 8 * dot, colour, -1, cv2.LINE_AA, 4)
-    return picture
-
-
-def cut_out(frame: np.ndarray, mask: np.ndarray, channel: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """[H,W,3] uint8: one part of the frame on a plain colour."""
-    alpha = mask[..., channel:channel + 1].astype(np.float32) / 255
-    return np.rint(frame * alpha + np.array(colour) * (1 - alpha)).astype(np.uint8)
-
-
-def euler_degrees(camera: CameraTrack) -> np.ndarray:
-    """[T,3] yaw, pitch, roll of the head [degrees]."""
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_matrix(camera.head_to_camera[:, :3, :3]).as_euler("YXZ", degrees=True)
-
-
 def write_report(out: Path, manifest: dict[str, Any], verdicts: list[Verdict], stages: dict[str, dict[str, Any]],
                  camera: CameraTrack, face: FaceTrack, audio: np.ndarray) -> Path:
-    """Write report.html and report.json into the person's folder.
-
-    Args:
-        manifest: with its `result`.
-        stages: what each stage returned.
-        audio: [N] float32 at the configured rate.
-    """
-    result, source = manifest["result"], manifest["source"]
-    report = Report(f"Prepared: {source['name']}",
-                    f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, "
-                    f"{result['seconds']:.1f} s; frames 0 to {manifest['train_frames'] - 1} train, the rest measures")
-    report.section("Checks").verdicts(verdicts)
-    frames, masks = Sequence(out / "frames", ".jpg"), Sequence(out / "masks", ".png")
-    count = result["frames"]
-
-    seen = report.section("Landmarks and masks")
-    even = sorted({int(i) for i in np.linspace(0, count - 1, min(_STRIP, count))})
-    _overlays(seen, even, frames, masks, face, "Evenly spread frames: head outlined in green, torso in violet")
-    worst = stages["track"]["worst_frames"]
-    _overlays(seen, worst, frames, masks, face,
-              f"Frames to look at first ({', '.join(map(str, worst))}): face missing, or fitted worst")
-    middle = even[len(even) // 2]
-    frame, mask = read_picture(frames.path(middle)), read_picture(masks.path(middle))
-    seen.strip([frame, cut_out(frame, mask, 0, (0, 200, 0)), cut_out(frame, mask, 1, (200, 0, 200)),
-                read_picture(out / "background.png")],
-               f"Frame {middle}: whole, head, neck and torso, clean background", _PICTURE)
-
-    time = np.arange(count) / result["fps"]
-    plots = report.section("Over time")
-    angles = euler_degrees(camera)
-
-    def pose(axes) -> None:
-        for column, name in enumerate(("yaw", "pitch", "roll")):
-            axes.plot(time, angles[:, column], label=name, linewidth=0.9)
-        axes.set(xlabel="s", ylabel="degrees")
-
-    opening = relative_mouth_opening(face.landmarks)
-    level = loudness(audio, manifest["options"]["sample_rate"], result["fps"], count)
-
-    def mouth(axes) -> None:
-        axes.plot(time, opening, label="mouth opening / face height", linewidth=0.9)
-        scaled = (level + 60) / 60 * max(float(opening.max()), 1e-6)
-        axes.plot(time, scaled, label="loudness (scaled)", linewidth=0.6, alpha=0.7)
-        axes.set(xlabel="s")
-
-    def eyes(axes) -> None:
-        for column, name in enumerate(("left in the picture", "right in the picture")):
-            axes.plot(time, face.eye_open[:, column], label=name, linewidth=0.9)
-        axes.set(xlabel="s", ylabel="1 = open")
-
-    plots.plot(pose, "Head pose")
-    plots.plot(mouth, "Mouth and sound: they should rise together")
-    plots.plot(eyes, "Eye opening: dips are blinks")
-    plots.plot(lambda axes: (axes.scatter(angles[:, 0], angles[:, 1], s=3, alpha=0.4),
-                             axes.set(xlabel="yaw [degrees]", ylabel="pitch [degrees]")),
-               "Head directions that the recording covers; the avatar is unsure beyond them", (4, 3))
-
-    figures = report.section("Figures")
-    figures.values({**{k: v for k, v in result.items() if k not in ("verdicts", "report")},
-                    "background seen": stages["background"]["seen"],
-                    "share of voiced sound": stages["speech"]["voiced"]},
-                   {"reprojection_px": "median distance of the 68 fitted from the detected landmarks",
-                    "jitter_deg": "trembling of the fitted head rotation",
-                    "audio_offset_frames": "sound later than picture; none where mouth and sound do not correlate",
-                    "frames_per_s": "all stages together",
-                    "background seen": "share of the plate that was seen at some time; the rest is filled in smoothly"})
-    figures.table(["stage", "seconds", "frames per second"],
-                  [(name, record["seconds"], count / max(record["seconds"], 1e-9))
-                   for name, record in manifest["stages"].items()])
-    origin = report.section("Origin")
-    origin.values({**source, "crop": ", ".join(f"{k} {v}" for k, v in manifest["crop"].items() if k != "path"),
-                   "consent": manifest["consent"]["text"] or "none recorded",
-                   "recorded on": manifest["consent"]["date"] or "–"})
-    data = {**result, "checks": verdicts, **{key: manifest[key] for key in ("stages", "source", "crop", "consent")}}
-    return report.save(out / "report.html", data)
-
-
-def _overlays(section: Section, indices: list[int], frames: Sequence, masks: Sequence, face: FaceTrack,
-              caption: str) -> None:
-    pictures = [overlay(read_picture(frames.path(i)), read_picture(masks.path(i)), face.landmarks[i]) for i in indices]
-    if pictures:
-        section.strip(pictures, caption, _PICTURE)
+    """Write report.html and report.json into the person's folder; arguments as those of `Summary`."""
+    return Summary(out, manifest, verdicts, stages, camera, face, audio).write()

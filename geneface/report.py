@@ -4,7 +4,10 @@
 report = Report("Prepared: talk.mp4")
 section = report.section("Checks")
 section.verdicts([Verdict("face", "ok", "in all frames")])
+section.points(["Turn the head to the left as well."])
 section.strip([frame, overlay], "frame and masks")
+section.gallery([(frame, "frame 0"), (other, "frame 90")])
+section.video(frames, 25, "what was tracked")
 section.plot(lambda axes: axes.plot(opening), "mouth opening")
 report.save("person/report.html", {"frames": 1000})
 ```
@@ -15,6 +18,7 @@ import base64
 import io
 import json
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -26,6 +30,7 @@ import numpy as np
 from .types import require, write_atomically
 
 VERDICTS = ("ok", "warn", "fail")
+_DPI = 140  # of plots: sharp on small screens too
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,18 @@ def readable(value: Any) -> str:
     return str(value)
 
 
+def _embedded(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
+
+
 def _picture_source(picture: np.ndarray, quality: int) -> str:
     from PIL import Image
 
+    require(picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8,
+            f"picture: expected [H,W,3] uint8, got {picture.shape} {picture.dtype}")
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return _embedded("image/jpeg", buffer.getvalue())
 
 
 def side_by_side(pictures: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
@@ -115,6 +126,10 @@ class Section:
         """A paragraph."""
         self.blocks.append({"kind": "text", "text": text})
 
+    def points(self, points: Iterable[str]) -> None:
+        """A list of remarks."""
+        self.blocks.append({"kind": "points", "points": list(points)})
+
     def values(self, values: dict[str, Any], notes: dict[str, str] | None = None) -> None:
         """Names with their figures, and a remark on some."""
         rows = [(name, readable(value), (notes or {}).get(name, "")) for name, value in values.items()]
@@ -132,40 +147,74 @@ class Section:
 
     def picture(self, picture: np.ndarray, caption: str = "", quality: int = 88) -> None:
         """One picture, [H,W,3] uint8 RGB."""
-        require(picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8,
-                f"picture: expected [H,W,3] uint8, got {picture.shape} {picture.dtype}")
         self.blocks.append({"kind": "picture", "source": _picture_source(picture, quality), "caption": caption})
 
     def strip(self, pictures: Sequence[np.ndarray], caption: str = "", height: int | None = None) -> None:
         """Pictures [h,w,3] uint8 RGB in a row, scaled to `height` [px] where given."""
         if height is not None:
-            pictures = [_scaled(picture, height) for picture in pictures]
+            pictures = [scaled(picture, height) for picture in pictures]
         self.picture(side_by_side(pictures), caption)
 
-    def plot(self, draw: Callable[[Any], None], caption: str = "", size: tuple[float, float] = (11, 2.6)) -> None:
+    def gallery(self, pictures: Sequence[tuple[np.ndarray, str]], caption: str = "", quality: int = 85) -> None:
+        """Pictures [h,w,3] uint8 RGB, each with a caption of its own, under a common one, in as many rows as the screen
+        needs."""
+        items = [{"source": _picture_source(picture, quality), "caption": words} for picture, words in pictures]
+        if items:
+            self.blocks.append({"kind": "gallery", "items": items, "caption": caption})
+
+    def video(self, frames: Iterable[np.ndarray], fps: float, caption: str = "", audio: np.ndarray | None = None,
+              rate: int = 16000, quality: int = 27) -> None:
+        """Frames [h,w,3] uint8 RGB, read one at a time, as a looping video.
+
+        Args:
+            audio: [N] float32 sound, or None.
+            quality: x264 constant rate factor, lower is better and larger.
+        """
+        from .media import VideoWriter
+
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            return
+        height, width = first.shape[:2]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "video.mp4"
+            with VideoWriter(path, width, height, fps, audio, rate, quality, "veryfast", "From a report.") as writer:
+                writer.write(first)
+                for frame in frames:
+                    writer.write(frame)
+            source = _embedded("video/mp4", path.read_bytes())
+        self.blocks.append({"kind": "video", "source": source, "caption": caption, "width": width,
+                            "sound": audio is not None})
+
+    def plot(self, draw: Callable[[Any], None], caption: str = "", size: tuple[float, float] = (11, 2.6),
+             rows: int = 1) -> None:
         """A plot.
 
         Args:
-            draw: draws on the matplotlib axes it is given.
+            draw: draws on the matplotlib axes it is given; a list of them, one below the other, where rows > 1.
             size: width and height [inch].
+            rows: plots that share their horizontal axis.
         """
         # A figure of our own: pyplot keeps figures in a global list and picks a window system.
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots()
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="upper right", fontsize=8, framealpha=0.8)
+        all_axes = list(figure.subplots(rows, sharex=True, squeeze=False)[:, 0])
+        for axes in all_axes:
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        draw(all_axes[0] if rows == 1 else all_axes)
+        for axes in all_axes:
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(loc="upper left", fontsize=8, framealpha=0.8)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=100)
-        source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-        self.blocks.append({"kind": "picture", "source": source, "caption": caption})
+        figure.savefig(buffer, format="png", dpi=_DPI)
+        self.blocks.append({"kind": "plot", "source": _embedded("image/png", buffer.getvalue()), "caption": caption,
+                            "width": round(size[0] * 100)})
 
 
-def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
+def scaled(picture: np.ndarray, height: int) -> np.ndarray:
     from PIL import Image
 
     if len(picture) == height:

@@ -21,6 +21,10 @@ def test_page_is_complete_and_escaped(tmp_path):
     section.table(["a", "b"], [[1, 2.5], [float("nan"), "x"]])
     section.strip([np.full((20, 30, 3), 200, np.uint8), np.zeros((40, 10, 3), np.uint8)], "two", height=16)
     section.plot(lambda axes: axes.plot([1, 2, 3], label="line"), "a plot")
+    section.points(["turn <left>"])
+    section.gallery([(np.zeros((8, 8, 3), np.uint8), "early"), (np.zeros((8, 8, 3), np.uint8), "late")], "some")
+    section.gallery([])
+    section.plot(lambda rows: [axes.plot([1, 2]) for axes in rows], "two", rows=2)
     path = report.save(tmp_path / "report.html", {"value": np.float32(2), "none": float("nan"), "path": tmp_path})
     page = path.read_text("utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page and "&lt;again&gt;" in page
@@ -28,7 +32,8 @@ def test_page_is_complete_and_escaped(tmp_path):
     assert page.index("sound") < page.index("face</td>")
     assert ">1.235<" in page and ">–<" in page
     pictures = re.findall(r"data:image/(\w+);base64,([^\"]+)", page)
-    assert [kind for kind, _ in pictures] == ["jpeg", "png"]
+    assert [kind for kind, _ in pictures] == ["jpeg", "png", "jpeg", "jpeg", "png"]
+    assert "turn &lt;left&gt;" in page and page.index("some</h3>") < page.index(">early<") < page.index(">late<")
     from PIL import Image
 
     assert Image.open(io.BytesIO(base64.b64decode(pictures[0][1]))).size == (24 + 4 + 4, 16)
@@ -53,3 +58,22 @@ def test_bad_input_is_named():
         Verdict("face", "good")
     with pytest.raises(ValueError, match="picture"):
         Report("x").section("y").picture(np.zeros((3, 3)))
+
+
+def test_video_plays_inside_the_page(tmp_path):
+    import av
+
+    report = Report("x")
+    section = report.section("y")
+    section.video((np.full((32, 48, 3), 20 * i, np.uint8) for i in range(10)), 25.0, "moving",
+                  np.zeros(6400, np.float32))
+    section.video(iter([]), 25.0)
+    page = report.html()
+    videos = re.findall(r'<video src="data:video/mp4;base64,([^"]+)"', page)
+    assert len(videos) == 1 and "autoplay" not in page and "moving" in page
+    with av.open(io.BytesIO(base64.b64decode(videos[0]))) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert len(frames) == 10 and frames[9].shape == (32, 48, 3)
+        assert frames[9].mean() == pytest.approx(180, abs=6)
+        assert "Synthetic" not in container.metadata.get("comment", "")

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from data_prep.streams import Sequence, encode_jpeg, encode_png, ordered_map, read_picture
-from data_prep.summary import cut_out, euler_degrees, loudness, overlay
+from data_prep.overlay import OCCLUDER, cut_out, fitted_points, occluded, on_colour, overlay
+from data_prep.summary import loudness
 from geneface.errors import UserError
-from geneface.types import CameraTrack
+from geneface.face.basis import load_basis
+from geneface.types import CameraTrack, FaceTrack
 
 
 def test_loudness_of_each_frame():
@@ -17,13 +19,16 @@ def test_loudness_of_each_frame():
     assert loudness(audio, 16000, 25, 4) == pytest.approx([-60, -20, 0, -60], abs=0.1)
 
 
-def test_euler_angles_are_those_of_the_pose():
-    from scipy.spatial.transform import Rotation
-
-    pose = np.tile(np.eye(4), (2, 1, 1))
-    pose[1, :3, :3] = Rotation.from_euler("YXZ", [20, -10, 5], degrees=True).as_matrix()
-    camera = CameraTrack(np.eye(3), pose, 10, 10, 25.0)
-    assert euler_degrees(camera) == pytest.approx(np.array([[0, 0, 0], [20, -10, 5]]), abs=1e-4)
+def test_fitted_points_are_those_of_the_posed_head():
+    pose = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+    pose[:, :3, 3] = [[0, 0, 1], [0.01, 0, 1]]
+    camera = CameraTrack(np.array([[500.0, 0, 50], [0, 500, 40], [0, 0, 1]], np.float32), pose, 100, 80, 25.0)
+    basis, zero = load_basis(), np.zeros((2, 52), np.float32)
+    face = FaceTrack(np.zeros((2, 478, 2), np.float32), np.ones(2, bool), np.zeros(basis.components, np.float32), zero,
+                     np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32), 25.0)
+    points, head = fitted_points(camera, face, basis), basis.landmarks68(zero[0])
+    np.testing.assert_allclose(points[0], head[:, :2] / (1 + head[:, 2:]) * 500 + (50, 40), atol=1e-3)
+    np.testing.assert_allclose(points[1] - points[0], 5 / (1 + head[:, 2:]) * (1, 0), atol=1e-3)
 
 
 def test_overlay_marks_without_touching_the_frame():
@@ -32,6 +37,20 @@ def test_overlay_marks_without_touching_the_frame():
     mask[10:30, 10:30, 0] = mask[30:60, 5:40, 1] = 255
     out = overlay(frame, mask, np.random.default_rng(0).uniform(5, 40, (478, 2)))
     assert out.shape == frame.shape and (frame == 90).all() and (out != 90).any()
+    small = overlay(frame, mask, np.full((478, 2), 20.0), np.linspace(30, 34, 136).reshape(68, 2), height=32)
+    assert small.shape == (32, 24, 3)
+    assert (small[15:17, 15:17] > 150).any() and (frame == 90).all()  # the fitted head's points, white, at half the size
+
+
+def test_overlay_outlines_what_hides_the_person():
+    frame, mask = np.full((64, 64, 3), 90, np.uint8), np.zeros((64, 64, 3), np.uint8)
+    mask[..., 2] = 255
+    assert not occluded(mask).any()
+    mask[20:40, 20:40] = 0
+    assert occluded(mask).sum() == 400
+    out = overlay(frame, mask, np.zeros((478, 2)))
+    # OpenCV's lines are softened at their edges.
+    assert np.abs(out[20, 30].astype(int) - OCCLUDER).max() < 60 and (out[30, 30] == 90).all()
 
 
 def test_cut_out_shows_one_part():
@@ -40,6 +59,8 @@ def test_cut_out_shows_one_part():
     mask[:2, :, 1] = 255
     out = cut_out(frame, mask, 1, (0, 0, 200))
     assert (out[:2] == 100).all() and (out[2:] == (0, 0, 200)).all()
+    half = on_colour(np.full((1, 1, 4), (100, 100, 100, 51), np.uint8), (0, 0, 200))
+    assert half.tolist() == [[[20, 20, 180]]]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (31, 33), (64, 48)])
