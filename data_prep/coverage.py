@@ -13,7 +13,6 @@ from importlib import resources
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from geneface.face.basis import FaceBasis
 from geneface.face.landmarks import mouth_opening, mouth_width
 from geneface.types import CameraTrack
 
@@ -21,7 +20,8 @@ TURN, NOD = 10.0, 7.0
 """To each side and up and down, a recording should show the head turned by so much [degrees]."""
 
 _SHOWN = 0.005  # share of the frames that make a direction known
-_CLOSED = 0.035  # opening below which the lips touch, over the width of the mouth at rest
+_CLOSED = 0.02  # opening below which the lips touch, over the width of the mouth at rest
+_RIGHT_CORNER, _LEFT_CORNER, _NOSE_BASE = 33, 263, 2  # MediaPipe's outer corners of the eyes, and under the nose
 _REST_QUANTILE = 20  # of the width while the lips are closest: the mouth at rest
 _BLINK = 0.3  # of the eye's opening
 _FEWEST_BLINKS = 4.0  # a minute; people talking blink 10 to 30 times
@@ -65,13 +65,25 @@ def reaches(angles: np.ndarray) -> dict[str, float]:
             "up": float(np.percentile(nod, 100 - few)), "down": float(-np.percentile(nod, few))}
 
 
-def mouth_shapes(expression: np.ndarray, basis: FaceBasis) -> np.ndarray:
-    """[T,2] opening and width of the mouth over its width at rest, from expression weights [T,52]; free of pose."""
-    landmarks = basis.landmarks68(expression)
-    opening, width = mouth_opening(landmarks), mouth_width(landmarks)
+def mouth_shapes(landmarks: np.ndarray) -> np.ndarray:
+    """Opening and width of the mouth over its width at rest, hardly changed by turning and nodding.
+
+    Height is measured against the distance of eyes and nose, width against that of the eyes: the head's pose shortens
+    both alike.
+
+    Args:
+        landmarks: [T,478,2] detected [px].
+
+    Returns:
+        [T,2].
+    """
+    eyes = landmarks[:, [_RIGHT_CORNER, _LEFT_CORNER]]
+    across = np.maximum(np.linalg.norm(eyes[:, 0] - eyes[:, 1], axis=-1), 1e-6)
+    down = np.maximum(np.linalg.norm(eyes.mean(axis=1) - landmarks[:, _NOSE_BASE], axis=-1), 1e-6)
+    opening = mouth_opening(landmarks) / down * np.median(down / across)
+    width = mouth_width(landmarks) / across
     closest = opening <= np.percentile(opening, _REST_QUANTILE)
-    rest = float(np.median(width[closest]))
-    return np.stack([opening, width], axis=1) / rest
+    return np.stack([opening, width], axis=1) / np.median(width[closest])
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def shapes(found: np.ndarray, reference: ShapeReference) -> Callable[[Any], None
         lacking = np.argwhere(natural & ~reference.seen(found))
         axes.plot(across[lacking[:, 1]], down[lacking[:, 0]], "rx", markersize=5)
         rows, columns = np.flatnonzero((natural | (counts > 0)).any(1)), np.flatnonzero((natural | (counts > 0)).any(0))
-        axes.set(xlabel="width (1 = at rest)", ylabel="opening", ylim=(opening[0], opening[min(rows[-1] + 2, len(down))]),
+        axes.set(xlabel="width (1 = at rest)", ylabel="opening",
+                 ylim=(opening[0], opening[min(rows[-1] + 2, len(down))]),
                  xlim=(width[max(columns[0] - 1, 0)], width[min(columns[-1] + 2, len(across))]))
 
     return draw
@@ -84,7 +85,8 @@ def alignment(audio: np.ndarray, rate: int, opening: np.ndarray, fps: float,
         rows[0].fill_between(time, blocks.min(1, initial=0), blocks.max(1, initial=0), linewidth=0, color="tab:blue")
         rows[0].set(ylabel="sound")
         moments = (np.arange(frames.start, frames.stop) + 0.5) / fps
-        rows[1].plot(moments, opening[frames.start:frames.stop], color="tab:red", linewidth=1.2, marker=".", markersize=3)
+        rows[1].plot(moments, opening[frames.start:frames.stop], color="tab:red", linewidth=1.2, marker=".",
+                     markersize=3)
         rows[1].set(ylabel="opening / face", xlabel="s")
         for first, last in runs(shut(opening)):
             for axes in rows:

@@ -21,10 +21,11 @@ _WORST = 6
 _APART = 8  # frames between two of the worst
 _PICTURE = 320  # height of stills [px]
 _VIDEO = 384  # height of the videos [px]
-_SPOKEN_SECONDS = 6.0
-_WHOLE_FRAMES = 72  # of the whole recording, in six seconds
+_SPOKEN_SECONDS = 5.0
+_WHOLE_FRAMES = 60  # of the whole recording, in five seconds
 _WHOLE_FPS = 12.0
 _GREEN = (0, 200, 0)
+_HALF = (6.0, 4.2)  # inches of a plot beside another
 
 
 class Summary:
@@ -47,11 +48,10 @@ class Summary:
         self.rate = manifest["options"]["sample_rate"]
         self.speech = SpeechFeatures.load(out / "speech.npz")
         self.frames, self.masks = Sequence(out / "frames", ".jpg"), Sequence(out / "masks", ".png")
-        basis = load_basis()
-        self.fitted = fitted_points(camera, face, basis)
+        self.fitted = fitted_points(camera, face, load_basis())
         self.opening = relative_mouth_opening(face.landmarks)
         self.angles = coverage.head_angles(camera)
-        self.shapes = coverage.mouth_shapes(face.expression, basis)
+        self.shapes = coverage.mouth_shapes(face.landmarks)
         self.reference = coverage.load_reference()
 
     def write(self) -> Path:
@@ -59,7 +59,8 @@ class Summary:
         result, manifest = self.result, self.manifest
         report = Report(f"Prepared: {manifest['source']['name']}",
                         f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, "
-                        f"{result['seconds']:.1f} s; frames 0 to {manifest['train_frames'] - 1} train, the rest measures")
+                        f"{result['seconds']:.1f} s; the last {self.count - manifest['train_frames']} measure, the others "
+                        "train")
         gaps = self._gaps()
         self._advice(report.section("What would make it better"), gaps)
         self._tracking(report.section("What was found"))
@@ -83,14 +84,12 @@ class Summary:
 
     def _advice(self, section: Section, gaps: list[str]) -> None:
         passed = sum(verdict.verdict == "ok" for verdict in self.verdicts)
-        section.text(f"{passed} of {len(self.verdicts)} checks passed." + (" What did not, and what the recording lacks:"
-                                                                         if gaps or passed < len(self.verdicts) else ""))
         points = [f"{verdict.check} ({verdict.value}): {verdict.advice}" for verdict in self.verdicts
-                  if verdict.verdict != "ok" and verdict.advice]
-        if points or gaps:
-            section.points([*points, *gaps])
-        else:
-            section.text("Nothing is lacking that could be measured.")
+                  if verdict.verdict != "ok" and verdict.advice] + gaps
+        rest = "What did not, and what the recording lacks:" if points else "Nothing is lacking that could be measured."
+        section.text(f"{passed} of {len(self.verdicts)} checks passed. {rest}")
+        if points:
+            section.points(points)
 
     def _tracking(self, section: Section) -> None:
         first = self._liveliest()
@@ -98,8 +97,9 @@ class Summary:
         start, stop = (round(edge / self.fps * self.rate) for edge in (spoken.start, spoken.stop))
         section.video(
             self._overlays(spoken, _VIDEO), self.fps,
-            f"{spoken.start / self.fps:.1f} to {spoken.stop / self.fps:.1f} s, with sound: detected landmarks as dots (lips "
-            "red), the fitted head as white lines, head outlined in green, torso in violet, what hides them in orange",
+            f"{spoken.start / self.fps:.1f} to {spoken.stop / self.fps:.1f} s, with sound: detected landmarks as dots "
+            "(lips red), the fitted head as white lines, head outlined in green, torso in violet, what hides them in "
+            "orange",
             self.audio[start:stop] if self.audio[start:stop].any() else None, self.rate)
         spread = self._spread(_WHOLE_FRAMES)
         if self.count > 2 * len(spoken):
@@ -121,8 +121,9 @@ class Summary:
         shown.append((read_picture(self.out / "background.png"), "clean background plate"))
         seen = self.out / "stages" / "background_seen.png"
         if seen.is_file() and self.stages["background"]["seen"] < 0.999:
-            shown.append((read_picture(seen), f"of the plate, {100 * self.stages['background']['seen']:.0f} % (white) was "
-                          "seen at some time; the rest is filled in smoothly"))
+            share = 100 * self.stages["background"]["seen"]
+            shown.append((read_picture(seen), f"of the plate, {share:.0f} % (white) was seen at some time; the rest is "
+                          "filled in smoothly"))
         section.gallery([(scaled(picture, _PICTURE), words) for picture, words in shown])
         torsos = [(index, self.out / "torso" / f"{index:06d}.png") for index in self._spread(_SPREAD)]
         section.gallery([(scaled(on_colour(_read_rgba(path), _GREEN), _PICTURE), self._moment(index))
@@ -138,14 +139,15 @@ class Summary:
     def _coverage(self, section: Section, gaps: list[str]) -> None:
         reach = coverage.reaches(self.angles)
         section.plot(plots.poses(self.angles),
-                     f"Head directions: {reach['left']:.0f} degrees to the left and {reach['right']:.0f} to the right in "
-                     f"the picture, {reach['up']:.0f} up and {reach['down']:.0f} down, from the usual direction (cross). "
-                     "The dashed frame is what a recording should show; beyond what it shows the avatar guesses.", (6, 4.2))
+                     f"Head directions: {reach['left']:.0f} degrees to the left and {reach['right']:.0f} to the right "
+                     f"in the picture, {reach['up']:.0f} up and {reach['down']:.0f} down, from the usual direction "
+                     "(cross). The dashed frame is what a recording should show; beyond what it shows the avatar "
+                     "guesses.", _HALF)
         lacking = self.reference.lacking(self.shapes)
         section.plot(plots.shapes(self.shapes, self.reference),
-                     f"Mouth shapes: {100 * (1 - lacking):.0f} % of those of natural speech occur here; crosses mark those "
-                     "that do not (grey: natural speech, coloured: this recording). Unit: the width of the mouth at rest.",
-                     (6, 4.2))
+                     f"Mouth shapes: {100 * (1 - lacking):.0f} % of those of natural speech occur here; crosses mark "
+                     "those that do not (grey: natural speech, coloured: this recording). Unit: the width of the mouth "
+                     "at rest.", _HALF)
         if not gaps:
             section.text("Head directions, mouth shapes, blinks and pauses are all there.")
 
@@ -154,15 +156,17 @@ class Summary:
         level = loudness(self.audio, self.rate, self.fps, self.count)
         aligned = plots.clearest_closures(self.opening, level, self.fps)
         offset = self.result["audio_offset_frames"]
-        told = ("whether the sound is in time could not be told" if offset is None
-                else f"over the whole recording the sound is {abs(offset):.1f} frames {'late' if offset > 0 else 'early'}")
+        if offset is None:
+            told = "whether the sound is in time could not be told"
+        else:
+            told = f"over the recording the sound is {abs(offset):.1f} frames {'late' if offset > 0 else 'early'}"
         moved = self.result.get("audio_moved_frames") or 0
         if moved:
             told += f" and was moved by {-moved:+.1f} frames"
         section.plot(plots.alignment(self.audio, self.rate, self.opening, self.fps, aligned),
                      f"Sound and mouth, {aligned.start / self.fps:.1f} to {aligned.stop / self.fps:.1f} s: where the "
-                     f"lips are shut (grey), as in m, b and p, the sound should be weak, and burst out where they part; {told}",
-                     (11, 3.6), 2)
+                     "lips are shut (grey), as in m, b and p, the sound should be weak, and burst out where they part; "
+                     f"{told}", (11, 3.6), 2)
         section.plot(plots.over_time(time, {"mouth opening": self.opening / max(self.opening.max(), 1e-6),
                                             "loudness": (level + 60) / 60}, "relative", jumps),
                      "Mouth and sound: they rise together")
@@ -235,8 +239,8 @@ class Summary:
 
     def _hidden(self) -> dict[int, float]:
         """Frame -> share of the picture that something hides, of frames spread over the recording."""
-        spread = self._spread(60)
-        shares = ordered_map(lambda index: float(occluded(read_picture(self.masks.path(index))[::2, ::2]).mean()), spread)
+        spread = self._spread(24)
+        shares = ordered_map(lambda mask: float(occluded(mask[::2, ::2]).mean()), self.masks.read(spread))
         return dict(zip(spread, shares))
 
     def worst(self) -> list[tuple[int, str]]:

@@ -2,9 +2,9 @@
 
     python tools/make_mouth_shapes.py GRID/s1 GRID/others [--sentences 50]
 
-Each folder holds clips of the GRID corpus (Cooke, Barker, Cunningham, Shao 2006; believed CC BY 4.0). Clips of one folder
-are one talker's, but those of a folder named "others" each have a talker of their own. A talker counts by their frames, but
-no more than as many of them as eight sentences have.
+Each folder holds clips of the GRID corpus (Cooke, Barker, Cunningham, Shao 2006; believed CC BY 4.0). Clips of one
+folder are one talker's, but those of a folder named "others" each have a talker of their own. A talker counts by their
+frames, but no more than as many of them as eight sentences have.
 """
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from data_prep.coverage import mouth_shapes
-from data_prep.landmarks import Detections, detect_landmarks
-from data_prep.takes import fit_take
-from geneface.face.basis import load_basis
-from geneface.media import probe, read_frames
+from data_prep.landmarks import detect_landmarks
+from geneface.media import read_frames
 from geneface.types import write_atomically
 
 OUT = Path(__file__).resolve().parents[1] / "geneface" / "data" / "mouth_shapes.json"
@@ -33,12 +31,7 @@ MOST = 600  # frames that one talker counts by
 def talker_shapes(clips: list[Path]) -> np.ndarray:
     """[T,2] mouth shapes of one talker's clips."""
     found = [detect_landmarks(read_frames(clip, FPS), FPS) for clip in clips]
-    names = ("landmarks", "scores", "valid", "faces")
-    joined = Detections(*(np.concatenate([getattr(part, name) for part in found]) for name in names))
-    jumps = tuple(np.cumsum([len(part) for part in found])[:-1].tolist())
-    info, basis = probe(clips[0]), load_basis()
-    _, face, _ = fit_take(joined, info.width, info.height, FPS, basis, jumps)
-    return mouth_shapes(face.expression, basis)[joined.valid]
+    return mouth_shapes(np.concatenate([part.landmarks[part.valid] for part in found]))
 
 
 def main() -> None:

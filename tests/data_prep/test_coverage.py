@@ -49,11 +49,16 @@ def weights(**named: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_mouth_shapes_move_with_jaw_and_pucker():
-    shapes = coverage.mouth_shapes(weights(jawOpen=np.r_[np.zeros(8), 0.6, 0], mouthPucker=np.r_[np.zeros(9), 1]),
-                                   load_basis())
+def test_mouth_shapes_move_with_jaw_and_pucker_and_not_with_the_head():
+    from scipy.spatial.transform import Rotation
+
+    face = weights(jawOpen=np.r_[np.zeros(8), 0.6, 0], mouthPucker=np.r_[np.zeros(9), 1])
+    head = load_basis().landmarks478(None, face)
+    shapes = coverage.mouth_shapes(1000 * head[..., :2])
     np.testing.assert_allclose(shapes[:8, 1], 1, atol=1e-6)
     assert shapes[8, 0] > 0.2 and shapes[9, 1] < 0.9
+    turned = head @ Rotation.from_euler("YX", [15, 12], degrees=True).as_matrix().T
+    assert np.abs(coverage.mouth_shapes(1000 * turned[..., :2]) - shapes).max() < 0.06
 
 
 def reference() -> coverage.ShapeReference:

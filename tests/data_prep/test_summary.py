@@ -39,7 +39,7 @@ def test_overlay_marks_without_touching_the_frame():
     assert out.shape == frame.shape and (frame == 90).all() and (out != 90).any()
     small = overlay(frame, mask, np.full((478, 2), 20.0), np.linspace(30, 34, 136).reshape(68, 2), height=32)
     assert small.shape == (32, 24, 3)
-    assert (small[15:17, 15:17] > 150).any() and (frame == 90).all()  # the fitted head's points, white, at half the size
+    assert (small[15:17, 15:17] > 150).any() and (frame == 90).all()  # the fitted head's points, at half the size
 
 
 def test_overlay_outlines_what_hides_the_person():
