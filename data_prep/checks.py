@@ -140,6 +140,8 @@ CHECKS = {check.name: check for check in (
           "Record at 44.1 or 48 kHz; no telephone or Bluetooth headset sound."),
     Check("sound length", "Sound", "share of the shot that has sound", "{:.0f} %", 95, None,
           "the sound ends early or begins late; the rest counts as silence", "Let sound and picture run together."),
+    Check("speech", "Sound", "share of the recording in which somebody speaks", "{:.0f} %", 40, None,
+          "the mouth is learned from speech: talk all the time", "Talk all the time, with a short pause now and then."),
     Check("sound in time", "Sound", "by how much the sound comes later than the mouth", "{:+.1f} frames", -2, 2,
           "sound and picture are shifted: correct it in an editor",
           "Record sound and picture with one device, or clap once at the start and align the clap."),

@@ -155,9 +155,7 @@ def habit_gaps(eye_open: np.ndarray, fps: float, speech: np.ndarray, speech_fps:
     if minutes > 0.3 and per_minute < _FEWEST_BLINKS:
         gaps.append(f"The eyes hardly ever close ({per_minute:.0f} blinks a minute): blink as usual, and shut the eyes "
                     "once for a second.")
-    if len(speech) and (speech > 0.5).mean() < 0.3:
-        gaps.append(f"Only {100 * (speech > 0.5).mean():.0f} % of the recording is speech: talk all the time.")
-    elif len(speech) and _longest(speech < 0.5) < 0.8 * speech_fps:
+    if len(speech) and _longest(speech < 0.5) < 0.8 * speech_fps:
         gaps.append("There is no pause: rest for a second or two with the mouth shut, so that the avatar can.")
     return gaps
 

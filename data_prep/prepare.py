@@ -372,6 +372,7 @@ class _Preparation:
         verdicts = [] if error is None else [judge("tracking", error * 512 / self.config.size)]
         verdicts.append(judge("every frame tracked", 100 * stages["landmarks"]["valid"]))
         verdicts.append(judge("still background", plate["unrest"]))
+        verdicts.append(judge("speech", 100 * stages["speech"]["spoken"]))
         if len(self.sources) > 1:
             verdicts.append(judge("same background", plate["apart"]))
         in_time = []

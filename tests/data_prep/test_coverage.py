@@ -99,5 +99,3 @@ def test_blinks_and_pauses():
         eyes[first:first + 4] = 0.1
     speech[1000:1060] = 0
     assert coverage.count_blinks(eyes) == 10 and coverage.habit_gaps(eyes, 25.0, speech, 50.0) == []
-    speech[:2500] = 0
-    assert "Only 15 %" in coverage.habit_gaps(eyes, 25.0, np.r_[speech[:2500], np.ones(441)], 50.0)[0]
