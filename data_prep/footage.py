@@ -55,12 +55,14 @@ class Footage:
 
     @classmethod
     def of(cls, sources: Sequence[Source], hashes: Sequence[str], seen: Sequence[Examination]) -> "Footage":
-        """Raises UserError where one video is given twice: what is measured must not have been learned from."""
+        """One after another.
+
+        Args:
+            sources: the videos.
+            hashes: SHA-256 of each.
+            seen: what was found out about each.
+        """
         labels = clip_labels(sources)
-        for index, digest in enumerate(hashes):
-            if digest in hashes[:index]:
-                other = sources[hashes.index(digest)].path
-                raise UserError(f"{sources[index].path}: holds the same as {other}; give each clip once")
         firsts = np.cumsum([0, *(len(each.take) for each in seen)])
         return cls(tuple(Clip(*parts, int(first)) for *parts, first in zip(sources, hashes, seen, labels, firsts)))
 
@@ -100,3 +102,11 @@ def clip_labels(sources: Sequence[Source]) -> list[str]:
     """The videos' names; whole paths where names are shared."""
     names = [source.path.name for source in sources]
     return [name if names.count(name) == 1 else str(source.path) for name, source in zip(names, sources)]
+
+
+def require_different(sources: Sequence[Source], hashes: Sequence[str]) -> None:
+    """Raises UserError where one video is given twice: what is measured must not have been learned from."""
+    for index, digest in enumerate(hashes):
+        if digest in hashes[:index]:
+            other = sources[hashes.index(digest)].path
+            raise UserError(f"{sources[index].path}: holds the same as {other}; give each clip once")

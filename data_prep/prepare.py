@@ -31,7 +31,7 @@ from .alike import plates_apart, thumbnail
 from .background import background_plate
 from .checks import CHECKS, judge
 from .examine import Source, cut_sound, examine_all, open_source, stop_if_strict
-from .footage import Footage, clip_labels
+from .footage import Footage, clip_labels, require_different
 from .ingest import Scan, cut_frames, scan
 from .landmarks import STRETCH, Detections, detect_in_stretches
 from .masks import write_masks
@@ -130,8 +130,7 @@ def _check_options(config: PrepareConfig) -> None:
               "plate_samples": (1, 400), "held_out": (2, 100), "min_seconds": (0.4, 600)}
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
-            raise UserError(f"prepare: {name} must lie between {low} and {high}, got {getattr(config, name)}; "
-                            "change the option")
+            raise UserError(f"option {name}: must lie between {low} and {high}, got {getattr(config, name)}; change it")
 
 
 class _Preparation:
@@ -197,6 +196,7 @@ class _Preparation:
 
     def _look_through(self) -> Footage:
         hashes = [file_hash(source.path) for source in self.sources]
+        require_different(self.sources, hashes)
         self._scans = tuple("scan" if index == 0 else f"scan {index + 1}" for index in range(len(hashes)))
         stages = {source.path: (name, digest) for source, name, digest in zip(self.sources, self._scans, hashes)}
 

@@ -82,14 +82,17 @@ def test_mistakes(words, message, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_prepare_of_a_missing_file_says_what_is_recorded(capsys, tmp_path, monkeypatch):
+def test_prepare_says_when_no_consent_is_recorded(capsys, tmp_path, monkeypatch):
+    """Of the person, whichever run recorded it; not of a file that is not there."""
+    from types import SimpleNamespace
+
     monkeypatch.chdir(tmp_path)
-    assert run(["prepare", "no.mp4", "-o", "p"]) == 2
-    first, last = capsys.readouterr().err.strip().splitlines()
-    assert first.startswith("No consent is recorded") and "--consent" in first
-    assert last.startswith("geneface prepare: no.mp4: no such file")
-    assert run(["prepare", "no.mp4", "-o", "p", "--consent", "me"]) == 2
-    assert "No consent" not in capsys.readouterr().err
+    assert complaint(capsys, "prepare", "no.mp4", "-o", "p").startswith("geneface prepare: no.mp4: no such file")
+    for granted in (False, True):
+        person = SimpleNamespace(manifest={"consent": {"granted": granted}, "result": {}})
+        monkeypatch.setattr("geneface.pipeline.prepare", lambda *_, person=person: person)
+        assert run(["prepare", "a.mp4", "-o", "p"]) == 0
+        assert ("No consent is recorded" in capsys.readouterr().err) != granted
 
 
 def test_silent_audio(capsys, tmp_path):

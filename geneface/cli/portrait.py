@@ -81,8 +81,7 @@ def prepare(
 ) -> None:
     """A portrait video to a prepared person. An interrupted run goes on when it is called again.
 
-    Of each video the longest shot is used. Several videos stand one after another; sound and picture are checked and
-    aligned in each by itself, head shape and focal length are found for all together.
+    Of each video the longest shot is used; those of several stand one after another.
     """
     from .. import pipeline
 
@@ -97,12 +96,12 @@ def prepare(
         return
     if output is None:
         raise UserError("missing option '--output' / '-o': the folder to write; or --check to only look at the video")
-    if consent is None:
+    person = pipeline.prepare(videos, output, options, consent)
+    if not person.manifest["consent"]["granted"]:
         say(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
-            'video agreed, add --consent "who agreed to what", so that whoever gets the avatar can see it.'
+            'video agreed, run this again with --consent "who agreed to what", which takes a second.'
         )
-    person = pipeline.prepare(videos, output, options, consent)
     show(person.manifest["result"], as_json, PREPARE_KEYS)
 
 

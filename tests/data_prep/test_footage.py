@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.alike import plates_apart, thumbnail
 from data_prep.examine import Examination, Source, place_crops
-from data_prep.footage import Footage, clip_labels
+from data_prep.footage import Footage, clip_labels, require_different
 from data_prep.ingest import Scan
 from data_prep.looks import Look
 from data_prep.prepare import check, prepare
@@ -64,10 +64,10 @@ def test_sound_keeps_to_its_frames_to_the_last_sample():
 
 
 def test_a_video_is_given_once():
-    take = Examination(None, Take(0, 9, (), ()), Crop(0, 0, 9, 9, 9), None, np.zeros(0, np.float32), [])
     sources = [Source(Path(name), None, None) for name in ("a.mp4", "b.mp4")]
     with pytest.raises(UserError, match="b.mp4: holds the same as a.mp4"):
-        Footage.of(sources, ["same", "same"], [take, take])
+        require_different(sources, ["same", "same"])
+    require_different(sources, ["one", "other"])
     assert clip_labels(sources) == ["a.mp4", "b.mp4"]
     assert clip_labels([Source(Path(name), None, None) for name in ("x/a.mp4", "y/a.mp4")]) == ["x/a.mp4", "y/a.mp4"]
 

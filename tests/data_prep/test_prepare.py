@@ -63,7 +63,7 @@ def refuses(tmp_path: Path, source: Path, words: str, config: PrepareConfig = SM
     with pytest.raises(UserError) as caught:
         prepare(source, out, config)
     message = str(caught.value)
-    assert words in message and "\n" not in message and (str(source) in message or "prepare" in message)
+    assert words in message and "\n" not in message and (str(source) in message or "option" in message)
     assert not out.exists()
 
 
@@ -111,7 +111,7 @@ def test_no_face(tmp_path):
 
 
 def test_bad_option(tmp_path):
-    refuses(tmp_path, tmp_path / "a.mp4", "size must lie between", PrepareConfig(size=7))
+    refuses(tmp_path, tmp_path / "a.mp4", "size: must lie between", PrepareConfig(size=7))
 
 
 def test_output_is_a_file_or_a_foreign_folder(tmp_path):
