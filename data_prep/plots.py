@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import uniform_filter1d
 
 from geneface.face.landmarks import MEDIAPIPE_TO_68
@@ -127,18 +128,17 @@ def rigid(landmarks: np.ndarray) -> np.ndarray:
 
 
 def trembling(points: np.ndarray, valid: np.ndarray, jumps: list[int], fps: float) -> np.ndarray:
-    """[T] how much points [T,N,2] shake: RMS over half a second of second differences, scaled to the noise of one frame
-    [px]; NaN around jumps and where no face was found."""
+    """[T] how much points [T,N,2] shake: RMS over half a second of fourth differences, which movement hardly has, scaled
+    to the noise of one frame [px]; NaN around jumps and where no face was found."""
     out = np.full(len(points), np.nan)
-    if len(points) < 3:
+    if len(points) < 5:
         return out
-    second = points[:-2] - 2 * points[1:-1] + points[2:]
-    power = np.square(second).sum(-1).mean(-1) / 6  # independent noise of one frame has six times its power
-    usable = valid[:-2] & valid[1:-1] & valid[2:]
+    power = np.square(np.diff(points, n=4, axis=0)).sum(-1).mean(-1) / 70  # 70: of independent noise (1, 4, 6, 4, 1)
+    usable = sliding_window_view(valid, 5).all(axis=1)
     for jump in jumps:
-        usable[max(0, jump - 2):jump] = False
+        usable[max(0, jump - 4):jump] = False
     width = max(3, round(fps / 2))
     known = uniform_filter1d(usable.astype(np.float64), width)
     mean = uniform_filter1d(np.where(usable, power, 0.0), width) / np.maximum(known, 1e-9)
-    out[1:-1] = np.where(known > 1e-9, np.sqrt(np.maximum(mean, 0)), np.nan)
+    out[2:-2] = np.where(known > 1e-9, np.sqrt(np.maximum(mean, 0)), np.nan)
     return out

@@ -181,7 +181,7 @@ class Summary:
             ("noise_ratio", "noise lower by a factor of", ""), ("lag_frames", "lag", " frames"))
             if isinstance(figures.get(name), (int, float)))
         section.plot(plots.over_time(time, {"detected": raw, "fitted": fitted}, "px at 512", jumps),
-                     f"Trembling of nose and eye corners from frame to frame{'; ' if told else ''}{told}")
+                     f"Trembling of nose and eye corners, without their movement{'; ' if told else ''}{told}")
         section.plot(plots.over_time(time, {"left in the picture": self.face.eye_open[:, 0],
                                             "right in the picture": self.face.eye_open[:, 1]}, "1 = open", jumps),
                      f"Eye opening: {coverage.count_blinks(self.face.eye_open)} blinks")

@@ -207,7 +207,7 @@ class Section:
         draw(all_axes[0] if rows == 1 else all_axes)
         for axes in all_axes:
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(loc="upper left", fontsize=8, framealpha=0.8)
+                axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, fontsize=8, frameon=False, borderpad=0)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_DPI)
         self.blocks.append({"kind": "plot", "source": _embedded("image/png", buffer.getvalue()), "caption": caption,
