@@ -205,6 +205,13 @@ def test_strict(tmp_path, talker, capsys):
     refused(encode(tmp_path / "a.mp4", talker), tmp_path / "person", capsys, "length: 2.6 s", "--strict")
 
 
+def test_a_good_clip_and_a_bad_one(tmp_path, talker, capsys):
+    """The line says which; nothing is done before."""
+    good, bad = encode(tmp_path / "good.mp4", talker), encode(tmp_path / "bad.mp4", scenery(20))
+    refused(good, tmp_path / "person", capsys, f"{bad}: the video is 0.8 s long", str(bad))
+    refused(good, tmp_path / "person", capsys, "holds the same as", str(good))
+
+
 # Places that cannot be written to
 
 def test_output_is_in_use(tmp_path, talker, capsys):

@@ -94,6 +94,7 @@ PICTURES = {"frames", "landmarks", "track", "background", "masks", "torso", "syn
     ({"size": 136}, PICTURES),
     ({"jpeg_quality": 90}, PICTURES),
     ({"plate_samples": 12}, {"background", "masks", "torso"}),
+    ({"photometric": True}, {"track", "masks", "torso"}),
     ({"correct_sync": False}, {"sync"}),  # nothing was moved, so the sound stays as it was
     ({"held_out": 5}, set()),
     ({"min_seconds": 2.0}, set()),
