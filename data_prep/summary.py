@@ -59,8 +59,8 @@ class Summary:
         result, manifest = self.result, self.manifest
         report = Report(f"Prepared: {manifest['source']['name']}",
                         f"{result['frames']} frames of {result['size']} px at {result['fps']:g} fps, "
-                        f"{result['seconds']:.1f} s; the last {self.count - manifest['train_frames']} measure, the others "
-                        "train")
+                        f"{result['seconds']:.1f} s; the last {self.count - manifest['train_frames']} measure, the "
+                        "others train")
         gaps = self._gaps()
         self._advice(report.section("What would make it better"), gaps)
         self._tracking(report.section("What was found"))
@@ -145,7 +145,7 @@ class Summary:
                      "guesses.", _HALF)
         lacking = self.reference.lacking(self.shapes)
         section.plot(plots.shapes(self.shapes, self.reference),
-                     f"Mouth shapes: {100 * (1 - lacking):.0f} % of those of natural speech occur here; crosses mark "
+                     f"Mouth shapes: {int(100 * (1 - lacking))} % of those of natural speech occur here; crosses mark "
                      "those that do not (grey: natural speech, coloured: this recording). Unit: the width of the mouth "
                      "at rest.", _HALF)
         if not gaps:

@@ -1,6 +1,8 @@
 """Overlays, loudness, pictures on disk."""
 from __future__ import annotations
 
+import json
+import re
 import time
 
 import numpy as np
@@ -8,10 +10,12 @@ import pytest
 
 from data_prep.streams import Sequence, encode_jpeg, encode_png, ordered_map, read_picture
 from data_prep.overlay import OCCLUDER, cut_out, fitted_points, occluded, on_colour, overlay
-from data_prep.summary import loudness
+from data_prep.summary import loudness, write_report
 from geneface.errors import UserError
+from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
-from geneface.types import CameraTrack, FaceTrack
+from geneface.report import Verdict
+from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 
 
 def test_loudness_of_each_frame():
@@ -109,3 +113,58 @@ def test_ordered_map_keeps_order_and_looks_only_a_little_ahead():
     assert next(results) == 0 and len(taken) <= 6
     assert list(results) == [i * i for i in range(1, 50)]
     assert list(ordered_map(slow, [])) == []
+
+
+def prepared(folder, count: int) -> tuple:
+    """A person of `count` frames of 64 px, as preparation leaves it, and the arguments of `write_report` after it: head
+    before the camera, mouth opening and closing, no face in frame 20, a hand over frame 0."""
+    random = np.random.default_rng(0)
+    for name, suffix, encode in (("frames", ".jpg", lambda p: encode_jpeg(p, 90)), ("masks", ".png", encode_png)):
+        sequence = Sequence(folder / name, suffix)
+        sequence.clear()
+        pictures = [random.integers(0, 255, (64, 64, 3)).astype(np.uint8) for _ in range(count)]
+        if name == "masks":
+            pictures = [np.full((64, 64, 3), (0, 0, 255), np.uint8) for _ in range(count)]
+            for picture in pictures:
+                picture[10:50, 20:44] = (255, 0, 0)
+            pictures[0][30:50, 20:44] = 0
+        sequence.write(map(encode, pictures))
+    (folder / "background.png").write_bytes(encode_png(np.zeros((64, 64, 3), np.uint8)))
+    pose = np.tile(np.eye(4, dtype=np.float32), (count, 1, 1))
+    pose[:, 2, 3] = 1
+    camera = CameraTrack(np.array([[200.0, 0, 32], [0, 200, 32], [0, 0, 1]], np.float32), pose, 64, 64, 25.0)
+    basis, expression = load_basis(), np.zeros((count, 52), np.float32)
+    expression[:, ARKIT_NAMES.index("jawOpen")] = 0.3 + 0.3 * np.sin(np.arange(count))
+    head = basis.landmarks478(None, expression)
+    landmarks = (200 * head[..., :2] / (1 + head[..., 2:]) + 32).astype(np.float32)
+    valid = np.arange(count) != 20
+    face = FaceTrack(landmarks, valid, np.zeros(basis.components, np.float32), expression,
+                     np.ones((count, 2), np.float32), np.zeros((count, 2), np.float32), 25.0)
+    audio = (0.1 * random.standard_normal(640 * count)).astype(np.float32)
+    blank = np.zeros(2 * count, np.float32)
+    speech = SpeechFeatures(blank[:, None], blank, blank, blank, blank + 1, 50.0)
+    speech.save(folder / "speech.npz")
+    manifest = {
+        "source": {"name": "talk.mp4"}, "crop": {"x": 0}, "consent": {"text": "", "date": ""}, "jumps": [],
+        "options": {"sample_rate": 16000}, "train_frames": count - 1, "stages": {"frames": {"seconds": 1.0}},
+        "result": {"frames": count, "fps": 25.0, "seconds": count / 25, "size": 64, "audio_offset_frames": None},
+    }
+    stages = {"track": {"jitter_deg": 0.03}, "background": {"seen": 0.5}, "speech": {"spoken": 1.0}}
+    return folder, manifest, [Verdict("noise", "warn", "9 dB", "be quiet")], stages, camera, face, audio
+
+
+def test_report_of_a_person(tmp_path):
+    page = write_report(*prepared(tmp_path, 60)).read_text("utf-8")
+    words = re.sub(r"data:[^\"]*", "", page)
+    assert len(re.findall("<video", words)) == 1  # too short for a second one of the whole
+    assert "noise (9 dB): be quiet" in words and "0 of 1 checks passed" in words
+    assert "frame 20, 0.8 s: no face found" in words
+    assert "turns to the left in the picture at all" in words and "never opens wide" not in words
+    assert "Outlined in orange" in words and "could not be told" in words and "and 0.03° after smoothing" in words
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["pose_reach_degrees"] == pytest.approx({"left": 0, "right": 0, "up": 0, "down": 0}, abs=1e-4)
+    assert len(content["lacking"]) >= 5 and 0 < content["mouth_shapes_lacking"] < 1 and content["blinks"] == 0
+
+
+def test_report_of_a_single_frame(tmp_path):
+    assert write_report(*prepared(tmp_path, 1)).is_file()
