@@ -183,7 +183,7 @@ def _percent(flags) -> float:
 
 
 def check_room(out: Path, frames: int, size: int) -> None:
-    """Raises UserError where the disk has clearly too little room for the frames and masks."""
+    """Raises UserError where the disk has clearly too little room for the pictures."""
     folder = out
     while not folder.exists():
         folder = folder.parent

@@ -1,7 +1,6 @@
 """Several clips of one person, one after another."""
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep import ingest
 from data_prep.alike import plates_apart, thumbnail
-from data_prep.examine import Examination, Source, place_crops
+from data_prep.examine import Examination, Source, open_source, place_crops
 from data_prep.footage import Footage, clip_labels, require_different
 from data_prep.ingest import Scan
 from data_prep.looks import Look
-from data_prep.prepare import check, prepare
+from data_prep.prepare import _Preparation, check, prepare
 from data_prep.shots import Take
 from geneface import media
 from geneface.config import PrepareConfig
@@ -177,16 +177,28 @@ def test_each_frame_is_compared_with_its_own_video(halves, person, tmp_path):
         person.clips[1]["source"] |= {"path": str(halves[1]), "name": "b.mp4"}
 
 
-def test_a_clip_more_looks_only_through_that_one(halves, person, tmp_path, monkeypatch):
-    def never(*_):
-        raise AssertionError("looked through again")
+def test_a_clip_more_is_looked_through_alone(halves, tmp_path, monkeypatch):
+    """What is known of the others is kept."""
+    looked = []
 
-    monkeypatch.setattr("data_prep.prepare.scan", never)
+    def look(video, fps):
+        looked.append(video)
+        return real(video, fps)
+
+    real = ingest.scan
+    monkeypatch.setattr("data_prep.prepare.scan", look)
+    sources = [open_source(video, SMALL) for video in halves]
+    for count in (1, 2, 2):
+        whole = _Preparation(sources[:count], tmp_path, SMALL, None)._look_through()
+        assert len(whole) == 64 * count
+    assert looked == halves
+
+
+def test_running_several_clips_again_changes_nothing(halves, person, monkeypatch):
+    monkeypatch.setattr("data_prep.prepare.scan", None)
+    monkeypatch.setattr("data_prep.prepare.cut_frames", None)
     again = prepare(halves, person.path, SMALL)
-    assert again.manifest["hashes"] == person.manifest["hashes"]
-    first = prepare(halves[0], person.path, replace(SMALL, plate_samples=12))  # the same folder, one clip fewer
-    assert len(first) == 64 and first.source == "a.mp4" and len(first.clips) == 1
-    assert first.manifest["source"] == first.clips[0]["source"] and "length" in first.manifest["result"]["verdicts"]
+    assert again.manifest["hashes"] == person.manifest["hashes"] and again.clips == person.clips
 
 
 def test_clips_of_different_places_are_refused(halves, footage, tmp_path):
