@@ -41,8 +41,8 @@ from .smooth import fill
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
 from .summary import write_report
-from .takes import fit_take
 from .torso import write_torso
+from .track import fit_track
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -169,7 +169,7 @@ class _Preparation:
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
-            return manifest.stage("track", 1, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
+            return manifest.stage("track", 2, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
                                   ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
@@ -274,8 +274,8 @@ class _Preparation:
         with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
             found = Detections(**{name: archive[name] for name in archive.files})
         size = self.config.size
-        camera, face, quality = fit_take(found, size, size, self.config.fps, load_basis(), jumps)
-        figures = {name: value for name, value in vars(quality).items() if isinstance(value, float)}
+        camera, face, quality = fit_track(found, size, size, self.config.fps, load_basis(), jumps=jumps)
+        figures = quality.summary()
         if self.config.photometric:
             camera, refined = refine_pose(lambda index: small_grey(self.frames.path(index), size), camera, face,
                                           load_basis(), jumps)

@@ -69,7 +69,8 @@ def adaptive(values: np.ndarray, low: float, high: float, fps: float, weights: n
     trusted = weights > 0.5
     residual = (values - first)[trusted]
     noise = np.median(residual**2, 0) / 0.455 / ((1 - gain) ** 2).mean()  # variance from the median square
-    acceleration = gaussian_filter1d(np.diff(first, n=2, axis=0) ** 2, 2.0, axis=0, mode="nearest")
+    # Over a shorter stretch the measured acceleration is chance, and its peaks would let the noise through.
+    acceleration = gaussian_filter1d(np.diff(first, n=2, axis=0) ** 2, 0.2 * fps, axis=0, mode="nearest")
     signal = acceleration - noise * ((gain * response) ** 2).mean()
     ratio = noise / np.maximum(signal, 1e-3 * noise + 1e-30)
     ratio = np.clip(ratio, _stiffness(high, fps), _stiffness(low, fps))

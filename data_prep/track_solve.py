@@ -16,6 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 POSE = 6  # rotation, translation
+_MIDDLE = np.array([0, 0.02, -0.05])  # of the face, in the head frame [m]
+
+
+def view_direction(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """[T,2] x and y, in the head frame, of the unit vector from the head's middle to the camera."""
+    middle = translation + rotation @ _MIDDLE
+    towards = -np.einsum("tij,ti->tj", rotation, middle)
+    return towards[:, :2] / np.linalg.norm(towards, axis=1, keepdims=True)
 
 
 @dataclass
@@ -29,6 +37,10 @@ class Frames:
     def __len__(self) -> int:
         return len(self.rotation)
 
+    def view(self) -> np.ndarray:
+        """[T,2] where the camera stands, seen from the head: x and y of the unit vector to it."""
+        return view_direction(self.rotation, self.translation)
+
     def take(self, index) -> "Frames":
         return Frames(self.rotation[index].copy(), self.translation[index].copy(), self.expression[index].copy())
 
@@ -39,6 +51,7 @@ class Head:
 
     Attributes:
         mean: [L,3]; identity_part: [K,L,3]; expression_part: [52,L,3] (m).
+        view_part: [2,L,3] how landmarks slide as the head is seen from its left (x > 0) or from below (y > 0) (m).
         identity: [K]; offsets: [L,3] what the basis cannot express about this person (m).
         focal: [px]; centre: [2] principal point (px).
     """
@@ -46,6 +59,7 @@ class Head:
     mean: np.ndarray
     identity_part: np.ndarray
     expression_part: np.ndarray
+    view_part: np.ndarray
     identity: np.ndarray
     offsets: np.ndarray
     focal: float
@@ -55,10 +69,11 @@ class Head:
         """[L,3]."""
         return self.mean + np.tensordot(self.identity, self.identity_part, 1) + self.offsets
 
-    def points(self, expression: np.ndarray) -> np.ndarray:
+    def points(self, frames: Frames) -> np.ndarray:
         """[T,L,3] landmarks in head space."""
-        flat = expression @ self.expression_part.reshape(len(self.expression_part), -1)
-        return self.neutral() + flat.reshape(len(expression), -1, 3)
+        parts = np.concatenate([self.expression_part, self.view_part])
+        weights = np.concatenate([frames.expression, frames.view()], 1)
+        return self.neutral() + (weights @ parts.reshape(len(parts), -1)).reshape(len(frames), -1, 3)
 
 
 @dataclass
@@ -88,7 +103,7 @@ class Linear:
 
 def project(head: Head, frames: Frames) -> np.ndarray:
     """[T,L,2] landmarks in the image [px]."""
-    camera = head.points(frames.expression) @ frames.rotation.transpose(0, 2, 1) + frames.translation[:, None]
+    camera = head.points(frames) @ frames.rotation.transpose(0, 2, 1) + frames.translation[:, None]
     return head.focal * camera[..., :2] / camera[..., 2:] + head.centre
 
 
@@ -97,7 +112,7 @@ def linearise(head: Head, frames: Frames, observed: np.ndarray) -> Linear:
     rays = ((observed - head.centre) / head.focal).astype(np.float32)  # [T,L,2]
     rotation = frames.rotation.astype(np.float32)
     translation = frames.translation.astype(np.float32)[:, None]
-    turned = head.points(frames.expression).astype(np.float32) @ rotation.transpose(0, 2, 1)
+    turned = head.points(frames).astype(np.float32) @ rotation.transpose(0, 2, 1)
     camera = turned + translation
     x, y = rays[..., 0], rays[..., 1]
     miss = np.concatenate([camera[..., 0] - x * camera[..., 2], camera[..., 1] - y * camera[..., 2]], 1)
@@ -272,7 +287,7 @@ def offset_step(
     """Least-squares shift of every landmark in head space, held near 0 by `precision`. In place.
 
     Args:
-        together: [P,2] pairs of landmarks that must shift alike.
+        together: [P,2] pairs of landmarks that touch in the neutral face.
     """
     lin = linearise(head, frames, observed)
     w = robust(lin.miss, weights, scale) ** 2
@@ -285,6 +300,6 @@ def offset_step(
         right -= share * np.einsum("tli,tl,tl->li", a, e, k)
     total += precision * np.eye(3)
     right -= precision * head.offsets
-    offsets = head.offsets + np.linalg.solve(total, right[..., None])[..., 0]
-    offsets[together] = offsets[together].mean(1, keepdims=True)
-    head.offsets = offsets
+    head.offsets = head.offsets + np.linalg.solve(total, right[..., None])[..., 0]
+    shape = head.neutral()[together]
+    head.offsets[together] += shape.mean(1, keepdims=True) - shape

@@ -23,7 +23,9 @@ from ..errors import UserError
 from .arkit import ARKIT_NAMES
 from .landmarks import MEDIAPIPE_TO_68
 
-_FILE = Path(__file__).resolve().parent.parent / "data" / "face_basis.safetensors"
+_DATA = Path(__file__).resolve().parent.parent / "data"
+_FILE = _DATA / "face_basis.safetensors"
+_BIAS_FILE = _DATA / "landmark_bias.safetensors"
 _SCHEMA_VERSION = 1
 
 
@@ -60,6 +62,9 @@ class LinearBasis:
         landmark_vertices: [478,3] int32 mesh vertices of each MediaPipe landmark.
         landmark_weights: [478,3] their weights, which sum to 1.
         landmark_mirror: [478] index of the landmark on the other side of the face.
+        landmark_bias: [55,478,3] where MediaPipe sees the landmarks of this basis, less where they are: a shift, its
+            slopes by the direction the head is seen from (x, y of the unit vector from head to camera) and by the 52
+            expressions [m]; None for none (tools/landmark_bias.py measures it).
         uv: [V,2] texture coordinates in [0,1] with v down, or None.
         mirror: [V] index of the vertex mirrored in the sagittal plane, or None.
 
@@ -75,6 +80,7 @@ class LinearBasis:
         self, mean: np.ndarray, identity: np.ndarray, expression: np.ndarray, triangles: np.ndarray,
         regions: dict[str, np.ndarray], landmark_vertices: np.ndarray, landmark_weights: np.ndarray,
         landmark_mirror: np.ndarray | None = None, uv: np.ndarray | None = None, mirror: np.ndarray | None = None,
+        landmark_bias: np.ndarray | None = None,
     ) -> None:
         count = len(mean)
         for name, value, shape in (
@@ -90,6 +96,7 @@ class LinearBasis:
         self.triangles, self.regions, self.uv, self.mirror = triangles, regions, uv, mirror
         self.landmark_vertices, self.landmark_weights = landmark_vertices, landmark_weights
         self.landmark_mirror = landmark_mirror
+        self.landmark_bias = landmark_bias
 
     @property
     def components(self) -> int:
@@ -104,6 +111,16 @@ class LinearBasis:
             (part[..., self.landmark_vertices, :] * weights).sum(-2).astype(np.float32)
             for part in (self.mean, self.identity, self.expression)
         )
+
+    @cached_property
+    def seen_landmarks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The landmarks as MediaPipe sees them: mean, identity and expression as `landmark_basis`, and the slopes
+        [2,478,3] by the direction that the head is seen from; float64 [m]."""
+        mean, identity, expression = (part.astype(np.float64) for part in self.landmark_basis)
+        if self.landmark_bias is None:
+            return mean, identity, expression, np.zeros((2, *mean.shape))
+        bias = self.landmark_bias.astype(np.float64)
+        return mean + bias[0], identity, expression + bias[3:], bias[1:3]
 
     def vertices(self, identity=None, expression=None):
         """Mesh vertices.
@@ -182,9 +199,21 @@ class AnnyBasis(LinearBasis):
 def load_basis() -> AnnyBasis:
     """The bundled head basis (read once per process; treat its arrays as read-only)."""
     basis = AnnyBasis.load(_FILE)
+    basis.landmark_bias = _load_bias(_BIAS_FILE)
     for value in (basis.mean, basis.identity, basis.expression, basis.triangles):
         value.setflags(write=False)
     return basis
+
+
+def _load_bias(path: Path) -> np.ndarray:
+    """[55,478,3] of tools/landmark_bias.py. Raises UserError: missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)["bias"].astype(np.float32)
+    except (SafetensorError, KeyError, OSError) as error:
+        raise UserError(f"{path}: not a readable landmark bias ({error}); reinstall geneface") from error
 
 
 def _combine(parts, identity, expression):

@@ -187,12 +187,12 @@ def test_real_clip(footage):
 
     from data_prep.landmarks import detect_landmarks
     from data_prep.photometric import Alignment
-    from data_prep.takes import fit_take
+    from data_prep.track import fit_track
     from geneface import media
 
     frames = list(itertools.islice(media.read_frames(footage / "identities" / "speaker_d_5s.mp4", 25), 40))
     basis = load_basis()
-    camera, face, _ = fit_take(detect_landmarks(iter(frames), 25), 512, 512, 25.0, basis)
+    camera, face, _ = fit_track(detect_landmarks(iter(frames), 25), 512, 512, 25.0, basis)
     small = [cv2.resize(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (256, 256), interpolation=cv2.INTER_AREA) for f in frames]
     alignment = Alignment(camera, face, basis, PhotometricConfig(keyframes=20, rounds=3))
     alignment.learn(small[::2], range(0, 40, 2))

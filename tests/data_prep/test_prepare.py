@@ -225,7 +225,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monk
 
     out = tmp_path / "person"
     with monkeypatch.context() as patch:
-        patch.setattr("data_prep.prepare.fit_take", stop)
+        patch.setattr("data_prep.prepare.fit_track", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(clip, out, SMALL)
     with pytest.raises(UserError, match="not finished"):
@@ -269,5 +269,5 @@ def test_strict_keeps_work_that_a_run_without_can_use(clip, tmp_path, monkeypatc
         with pytest.raises(UserError, match="not finished"):
             PreparedPerson.open(tmp_path / "person")
         patch.setattr("data_prep.prepare.detect_in_stretches", None)
-        patch.setattr("data_prep.prepare.fit_take", None)
+        patch.setattr("data_prep.prepare.fit_track", None)
         assert len(prepare(clip, tmp_path / "person", SMALL)) == 70

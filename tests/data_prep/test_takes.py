@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.takes import TakeQuality, pieces
+from data_prep.takes import pieces
+from data_prep.track_config import Person, TrackQuality
 
 
 @pytest.mark.parametrize("jumps,expected", [
@@ -30,6 +31,7 @@ def test_worst_frames_are_apart_and_missing_faces_come_first():
     error[[20, 21, 50]] = 5, 6, 4
     valid = np.ones(60, bool)
     valid[5] = False
-    quality = TakeQuality(0.0, error, 0.0, 0.0, 1.0)
+    person = Person(np.zeros(1), np.zeros((478, 3)), 2.5)
+    quality = TrackQuality(0.0, 0.0, error, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, person)
     assert quality.worst_frames(valid, 3) == [5, 21, 50]
     assert len(quality.worst_frames(valid, 100)) < 60

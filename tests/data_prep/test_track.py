@@ -7,8 +7,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from data_prep.landmarks import Detections
+from data_prep.eyes import eye_openness, gaze_angles
 from data_prep.smooth import adaptive, fill, jitter, whittaker
-from data_prep.track import Person, TrackConfig, eye_openness, fit_person, fit_track, gaze_angles
+from data_prep.track import Person, TrackConfig, fit_person, fit_track
+from data_prep.track_solve import view_direction
 from geneface.errors import UserError
 from geneface.face import arkit
 from geneface.face import landmarks as lm
@@ -18,8 +20,22 @@ from geneface.face.motion import tracked_motion
 FPS = 25.0
 
 
+def project(points, rotation, translation, focal, size) -> np.ndarray:
+    """[T,N,2] image points [px] of points [T,N,3] in the head frame [m]."""
+    camera = points @ rotation.transpose(0, 2, 1) + translation[:, None]
+    return focal * camera[..., :2] / camera[..., 2:] + np.array(size) / 2
+
+
+def as_seen(identity, expression, rotation, translation) -> np.ndarray:
+    """[T,478,3] where MediaPipe takes the landmarks to be."""
+    mean, identity_part, expression_part, view_part = load_basis().seen_landmarks
+    view = view_direction(rotation, translation)
+    still = mean + np.tensordot(identity, identity_part, 1)
+    return still + np.tensordot(expression, expression_part, 1) + np.tensordot(view, view_part, 1)
+
+
 class Clip:
-    """A synthetic clip: what the camera would see, and the truth."""
+    """A synthetic clip: what the tracker would see, and the truth."""
 
     def __init__(self, frames=100, size=(256, 256), noise=0.5, yaw=15.0, focal=2.3, seed=0, still=False, identity=None):
         basis = load_basis()
@@ -49,13 +65,17 @@ class Clip:
         self.rotation = Rotation.from_euler("yxz", angles, degrees=True)
         sway = np.zeros((frames, 3)) if still else wander(0.008, 0.3, 3)
         self.translation = sway + [0.01, 0.0, self.focal * 0.24 / (0.75 * side)]
-        points = basis.landmarks478(self.identity, self.expression)
-        camera = points @ self.rotation.as_matrix().transpose(0, 2, 1) + self.translation[:, None]
-        self.truth = self.focal * camera[..., :2] / camera[..., 2:] + np.array(size) / 2
-        seen = self.truth + rng.normal(0, noise, self.truth.shape)
+        seen = self.see(rng.normal(0, noise, (frames, 478, 2)))
         scores = np.clip(self.expression * rng.uniform(0.6, 1.0, 52) + rng.normal(0, 0.05, self.expression.shape), 0, 1)
         self.detections = Detections(
             seen.astype(np.float32), scores.astype(np.float32), np.ones(frames, bool), np.ones(frames, np.int32))
+
+    def see(self, noise=0.0) -> np.ndarray:
+        """[T,478,2] the landmarks that MediaPipe would give; `truth` is where they are."""
+        pose = self.rotation.as_matrix(), self.translation
+        camera = *pose, self.focal, (self.width, self.height)
+        self.truth = project(load_basis().landmarks478(self.identity, self.expression), *camera)
+        return project(as_seen(self.identity, self.expression, *pose), *camera) + noise
 
     def fit(self, **options):
         return fit_track(self.detections, self.width, self.height, FPS, **options)
@@ -66,12 +86,11 @@ class Clip:
         return np.rad2deg((fitted * self.rotation.inv()).magnitude())
 
 
-def projected(camera, face, person) -> np.ndarray:
-    """[T,478,2] fitted landmarks in the image."""
-    points = load_basis().landmarks478(face.identity, face.expression) + person.offsets
-    seen = points @ camera.head_to_camera[:, :3, :3].transpose(0, 2, 1) + camera.head_to_camera[:, None, :3, 3]
-    image = seen @ camera.intrinsics.T
-    return image[..., :2] / image[..., 2:]
+def projected(camera, face) -> np.ndarray:
+    """[T,478,2] landmarks of the fitted head in the image."""
+    pose = camera.head_to_camera.astype(np.float64)
+    points = load_basis().landmarks478(face.identity, face.expression)
+    return project(points, pose[:, :3, :3], pose[:, :3, 3], camera.intrinsics[0, 0], (camera.width, camera.height))
 
 
 def correlation(a, b) -> float:
@@ -84,7 +103,7 @@ def correlation(a, b) -> float:
 def test_recovers_pose_landmarks_and_expression(seed, focal, yaw, size):
     clip = Clip(seed=seed, focal=focal, yaw=yaw, size=size)
     camera, face, quality = clip.fit()
-    miss = np.linalg.norm(projected(camera, face, quality.person) - clip.truth, axis=-1)
+    miss = np.linalg.norm(projected(camera, face) - clip.truth, axis=-1)
     assert np.median(miss[:, lm.MEDIAPIPE_TO_68]) < 1.0
     assert np.median(clip.rotation_error(camera)) < 2.0
     for name in ("jawOpen", "eyeBlinkLeft", "mouthSmileRight", "mouthPucker"):
@@ -107,10 +126,7 @@ def test_lips_are_not_smoothed_and_do_not_lag():
     clip = Clip(seed=4, noise=0.3)
     place = arkit.index("jawOpen")
     clip.expression[:, place] = 0.25 + 0.2 * np.sin(2 * np.pi * 7.0 * np.arange(100) / FPS)
-    basis = load_basis()
-    camera = basis.landmarks478(clip.identity, clip.expression) @ clip.rotation.as_matrix().transpose(0, 2, 1)
-    camera = camera + clip.translation[:, None]
-    seen = clip.focal * camera[..., :2] / camera[..., 2:] + 128
+    seen = clip.see()
     clip.detections = Detections(seen.astype(np.float32), clip.detections.scores, clip.detections.valid,
                                  clip.detections.faces)
     _, face, _ = clip.fit()
@@ -183,14 +199,14 @@ def test_same_input_same_track():
 
 
 def test_eye_openness_is_relative_to_the_own_open_eye():
-    basis = load_basis()
     expression = np.zeros((60, 52), np.float32)
     expression[30:33, arkit.indices("eyeBlink*")] = 0.8
-    points = basis.landmarks478(None, expression)[..., :2]
-    open_eyes = eye_openness(points, np.ones(60, bool))
+    aspect = lm.eye_aspect(load_basis().landmarks478(None, expression))
+    open_eyes = eye_openness(aspect, np.ones(60, bool))
     assert open_eyes[:25].min() > 0.95 and open_eyes[30:33].max() < 0.1
-    narrow = points * np.array([1.0, 0.6], np.float32)
-    assert np.allclose(eye_openness(narrow, np.ones(60, bool)), open_eyes, atol=0.02)
+    assert np.allclose(eye_openness(0.6 * aspect, np.ones(60, bool)), open_eyes, atol=0.02)
+    never_shut = eye_openness(np.full((60, 2), 0.2), np.ones(60, bool))
+    assert never_shut.min() == 1
 
 
 def test_gaze_signs():
