@@ -20,9 +20,11 @@ B = TypeVar("B")
 def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int = 2) -> Iterator[B]:
     """`map` over threads: results in order, at most a few items in memory.
 
-    For work that leaves the interpreter lock alone (OpenCV, file access).
+    For work that leaves the interpreter lock alone (OpenCV, MediaPipe, file access). When the caller stops, what has not
+    begun is not done.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         waiting: deque[Future[B]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -30,6 +32,8 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int = 2
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def encode_jpeg(frame: np.ndarray, quality: int) -> bytes:

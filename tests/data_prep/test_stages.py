@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from data_prep.stages import Manifest, side_by_side, sole_use
+from data_prep.streams import ordered_map
 from geneface.assets import file_hash
 from geneface.errors import UserError
 
@@ -164,3 +165,20 @@ def test_other_schema_starts_anew(tmp_path):
 def test_file_hash(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert file_hash(tmp_path / "f").startswith("ba7816bf")
+
+
+def test_work_through_threads_keeps_its_order_and_stops_with_its_caller():
+    gate, done = threading.Event(), []
+
+    def work(item):
+        if item > 1:
+            gate.wait(20)
+        done.append(item)
+        return item
+
+    results = ordered_map(work, range(100), workers=1)
+    assert [next(results), next(results)] == [0, 1]
+    threading.Timer(0.05, gate.set).start()
+    results.close()  # as Ctrl-C in the loop does
+    assert done in ([0, 1], [0, 1, 2])  # the third had begun, or not
+    assert list(ordered_map(lambda item: -item, range(50))) == [-item for item in range(50)]
