@@ -10,7 +10,7 @@ from geneface.types import CameraTrack, FaceTrack
 
 HEAD, TORSO, OCCLUDER = (40, 220, 90), (190, 90, 240), (255, 150, 0)
 _FITTED = (255, 255, 255)
-_LIPS, _OVAL, _OTHER = (255, 80, 60), (60, 170, 255), (255, 230, 120)
+_DOTS = [(255, 80, 60) if i in LIPS else (60, 170, 255) if i in FACE_OVAL else (255, 230, 120) for i in range(478)]
 # Lines of the 68 points: first, past the last, closed.
 _LINES_68 = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
              (42, 48, True), (48, 60, True), (60, 68, True))
@@ -45,10 +45,12 @@ def overlay(frame: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, fitted: 
         head as white lines.
     """
     scale = 1.0 if height is None else height / len(frame)
-    size = (max(1, round(frame.shape[1] * scale)), max(1, round(len(frame) * scale)))
-    picture = frame.copy() if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    if scale != 1:
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    if scale == 1:
+        picture = frame.copy()
+    else:
+        size = (max(1, round(frame.shape[1] * scale)), max(1, round(len(frame) * scale)))
+        how = cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR  # the latter is fast, and good enough near full size
+        picture, mask = (cv2.resize(image, size, interpolation=how) for image in (frame, mask))
     line = max(1, round(len(picture) / 400))
     for inside, colour in ((mask[..., 0] > 127, HEAD), (mask[..., 1] > 127, TORSO), (occluded(mask), OCCLUDER)):
         outline, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -57,10 +59,8 @@ def overlay(frame: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, fitted: 
         lines = _fixed(fitted * scale)
         for first, last, closed in _LINES_68:
             cv2.polylines(picture, [lines[first:last]], closed, _FITTED, 1, cv2.LINE_AA, 4)
-    lips, oval = set(LIPS.tolist()), set(FACE_OVAL.tolist())
-    for index, centre in enumerate(_fixed(landmarks * scale)):
-        colour = _LIPS if index in lips else _OVAL if index in oval else _OTHER
-        cv2.circle(picture, centre.tolist(), 8 * line, colour, -1, cv2.LINE_AA, 4)
+    for centre, colour in zip(_fixed(landmarks * scale).tolist(), _DOTS):
+        cv2.circle(picture, centre, 8 * line, colour, -1, cv2.LINE_AA, 4)
     return picture
 
 

@@ -170,7 +170,7 @@ def _assets(problem) -> dict[str, str]:
             problem(f"model file {asset.name} is damaged", f"geneface assets fetch {asset.name}", asset.required)
         elif status.state == "missing" and asset.required:
             problem(
-                f"model file {asset.name} is not here yet",
+                f"model file {asset.name} is not here yet: {asset.purpose}",
                 "it is fetched when first needed; to do so now: " f"geneface assets fetch {asset.name}",
                 False,
             )

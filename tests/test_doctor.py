@@ -67,3 +67,4 @@ def test_damaged_and_missing_assets(tmp_path, monkeypatch):
     assert result["assets"]["face-landmarker"] == "damaged" and result["assets"]["whisper-base"] == "missing"
     assert not result["ok"] and "model file face-landmarker is damaged" in what(result, needed=True)
     assert "whisper-base is not here yet" in what(result, needed=False)
+    assert "judged by loudness and voice without it" in what(result, needed=False)

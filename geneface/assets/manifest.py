@@ -139,7 +139,7 @@ MANIFEST: dict[str, Asset] = {
         Asset(
             name="silero-vad",
             filename="silero_vad.safetensors",
-            purpose="speech or not; without it, judged by loudness and voice (prepare, speak)",
+            purpose="speech or silence, judged by loudness and voice without it (prepare, speak)",
             licence="MIT",
             size=1_239_780,
             sha256="88970663a0fa9f483aca0b5d117f76d10071e2b7bb9730ce2775f6cfc68e4304",

@@ -23,6 +23,7 @@ from .framing import HOP, close_gaps, frame_count, runs
 PIECE = 512  # samples at 16 kHz
 _CONTEXT = 64  # of the piece before
 _AHEAD = 64  # mirrored at the end, so that the last Fourier window is whole
+_DEAF = 10  # frames at the beginning of a reading
 _BLOCK = 2048  # pieces at once (65 s): bounds memory
 
 # What `by_level` takes for speech.
@@ -86,7 +87,8 @@ def load_detector() -> VoiceActivity | None:
 def speech_probability(audio: np.ndarray, detector: VoiceActivity) -> np.ndarray:
     """Probability of speech in every feature frame.
 
-    The detector hears an end at once but a beginning 0.1 s late and more, so the recording is read both ways.
+    The detector hears an end at once but a beginning 0.1 s late and more, so the recording is read both ways. What each
+    reading makes of its first 0.2 s is left to the other: it has heard nothing yet, and takes any sound for speech.
 
     Args:
         audio: [N] float32 mono at 16 kHz.
@@ -99,6 +101,8 @@ def speech_probability(audio: np.ndarray, detector: VoiceActivity) -> np.ndarray
     centres = np.arange(frame_count(len(audio))) * HOP + HOP / 2
     forward = _read(audio, centres, detector)
     backward = _read(audio[::-1], len(audio) - centres[::-1], detector)[::-1]
+    if len(centres) > 2 * _DEAF:
+        forward[:_DEAF] = backward[-_DEAF:] = 0
     return np.maximum(forward, backward).astype(np.float32)
 
 
