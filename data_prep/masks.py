@@ -34,26 +34,28 @@ def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]],
     Yields:
         [h,w] float32.
     """
-    window: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
+    window: deque[tuple[int, np.ndarray, np.ndarray, dict[int, np.ndarray]]] = deque()
+
+    def likeness(index: int, grey: np.ndarray) -> dict[int, np.ndarray]:
+        """How far each spot of a frame stands still against the frames before it."""
+        earlier = [(other, there) for other, _, there, _ in window if index - other <= _REACH
+                   and not any(other < jump <= index for jump in breaks)]
+        changes = [(other, cv2.blur(cv2.absdiff(grey, there), (5, 5)) / _STILL) for other, there in earlier]
+        return {other: cv2.exp(-change * change) for other, change in changes}
 
     def mixed(centre: int) -> np.ndarray:
-        _, probability, grey = next(entry for entry in window if entry[0] == centre)
-        total, weights = probability.copy(), np.ones_like(probability)
-        for index, other, other_grey in window:
-            if index == centre or abs(index - centre) > _REACH:
-                continue
-            low, high = sorted((index, centre))
-            if any(low < jump <= high for jump in breaks):
-                continue
-            change = cv2.blur(cv2.absdiff(grey, other_grey), (5, 5))
-            weight = np.exp(-((change / _STILL) ** 2))
-            total += weight * other
-            weights += weight
+        entries = {index: (probability, alike) for index, probability, _, alike in window}
+        total, weights = entries[centre][0].copy(), np.ones_like(entries[centre][0])
+        for index, (other, alike) in entries.items():
+            weight = alike.get(centre) if index > centre else entries[centre][1].get(index)
+            if weight is not None:
+                total += weight * other
+                weights += weight
         return total / weights
 
     last = -1
     for last, (probability, grey) in enumerate(probabilities):
-        window.append((last, probability, grey))
+        window.append((last, probability, grey, likeness(last, grey)))
         if last >= _REACH:
             yield mixed(last - _REACH)
         if len(window) > 2 * _REACH:

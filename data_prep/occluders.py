@@ -56,9 +56,20 @@ class _Views:
                           zip(change[:, ::3, ::3], known[:, ::3, ::3])])
         distance = np.abs(change - np.rint(light).astype(np.int16)[:, None, None]).sum(-1, dtype=np.int16)
         distance[~known] = 999
-        middle = (len(chosen) - 1) // 2
-        found = np.partition(distance, middle, axis=0)[middle]
+        found = _middle(distance)
         return np.where(found < 999, found, 0).astype(np.float32)
+
+
+def _middle(values: np.ndarray) -> np.ndarray:
+    """The lower median along the first axis of [K,...], by odd-even transposition: for few values quicker than
+    `np.partition`."""
+    values, count = values.copy(), len(values)
+    for step in range(count):
+        a, b = values[step % 2:count - 1:2], values[step % 2 + 1::2]
+        low = np.minimum(a, b)
+        np.maximum(a, b, out=b)
+        a[...] = low
+    return values[(count - 1) // 2]
 
 
 class Usual:

@@ -142,7 +142,7 @@ class ColourSplit:
     @staticmethod
     def _index(frame: np.ndarray) -> np.ndarray:
         """[H,W] int histogram cell in Lab, smoothed so that single noisy pixels do not matter."""
-        lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.int32) // (256 // _BINS)
+        lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.uint16) // (256 // _BINS)
         return (lab[..., 0] * _BINS + lab[..., 1]) * _BINS + lab[..., 2]
 
     def learn(self, frame: np.ndarray, person: np.ndarray, landmarks: np.ndarray) -> None:
@@ -229,7 +229,7 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
     """
     height, width = person.shape
     # Whatever else the segmenter took for a person (flags, chairs) does not hang together with this one.
-    person = person * _grown(_largest(person > 0.3), round(0.02 * max(height, width)))
+    person = person * _around_largest(person, round(0.02 * max(height, width)))
     jaw = JawSide.of(landmarks, height, width)
     head = jaw.head
     undecided = np.zeros((height, width), bool)
@@ -237,13 +237,14 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
         undecided |= below | above if hangs else above & (head > 0.5)
     undecided &= person > 0.02
     if undecided.any():
-        # Only the rows in question, with some around them.
-        rows = np.flatnonzero(undecided.any(1))
-        part = slice(max(0, rows[0] - height // 50), rows[-1] + 1 + height // 50)
+        # Only the part in question, with some around it.
+        rows, columns = np.flatnonzero(undecided.any(1)), np.flatnonzero(undecided.any(0))
+        part = (slice(max(0, rows[0] - height // 50), rows[-1] + 1 + height // 50),
+                slice(max(0, columns[0] - width // 50), columns[-1] + 1 + width // 50))
         head[part] = _by_colour(head[part], undecided[part], jaw.needed[part], jaw.above_chin[part], person[part],
                                 colours.likelihood(frame[part]), max(height, width))
     head = head * person
-    return np.stack([head, person - head, 1 - person], -1)
+    return cv2.merge([head, person - head, 1 - person])
 
 
 def _by_colour(head: np.ndarray, undecided: np.ndarray, needed: np.ndarray, above_chin: np.ndarray,
@@ -276,6 +277,13 @@ def _largest(region: np.ndarray) -> np.ndarray:
     """[H,W] bool: the largest connected part of a region [H,W] bool."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=4)
     return region if count <= 2 else labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+
+
+def _around_largest(person: np.ndarray, rim: int) -> np.ndarray:
+    """[H,W] uint8: 1 in the largest connected part of a person [H,W] and around it, found at half size."""
+    half = cv2.resize(person, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    near = _grown(_largest(half > 0.3), max(1, rim // 2)).astype(np.uint8)
+    return cv2.resize(near, person.shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def _grown(region: np.ndarray, rim: int = 2) -> np.ndarray:
