@@ -7,15 +7,19 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
+from geneface.face.landmarks import FACE_OVAL
 from geneface.progress import track
 
 from .occluders import Usual, occluder, references
-from .parting import ColourSplit, split
+from .parting import JAW, ColourSplit, split
 from .segment import PersonSegmenter, Plate, refine, to_bytes
+from .smooth import adaptive
 from .streams import Sequence, encode_png, ordered_map
+from .takes import pieces
 
 _LEARN = 24  # frames that hair and clothes colours are learned from
 _VIEW = 192  # longer side at which the person's usual look is learned [px]
+_SHAKE = 2.0, 8.0  # movement of the face's outline between these is kept or not as it is strong or weak [Hz]
 _REACH = 2  # frames on either side that the person's outline is averaged with
 _STILL = 5.0  # change of a spot's brightness beyond which its neighbours in time say nothing about it [grey levels]
 
@@ -65,7 +69,7 @@ def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]],
 
 
 def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate: Plate,
-                jumps: Iterable[int] = ()) -> tuple[int, str]:
+                jumps: tuple[int, ...] = (), fps: float = 25.0, model: str = "") -> tuple[int, str]:
     """Segment every frame and write its mask.
 
     Args:
@@ -74,13 +78,16 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
         landmarks: [T,478,2] px.
         plate: clean background.
         jumps: first frames after jumps.
+        fps: frames per second.
+        model: see `PersonSegmenter`.
 
     Returns:
         How many masks, and the SHA-256 of them all.
     """
     count = len(landmarks)
     target.clear()
-    with PersonSegmenter() as segmenter:
+    outline = _steady_outline(landmarks, jumps, fps)
+    with PersonSegmenter(model) as segmenter:
         colours = ColourSplit()
         chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(_LEARN, count))})
         for index, frame in zip(chosen, frames.read(chosen)):
@@ -90,27 +97,38 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
             scale = _VIEW / max(frame.shape)
             small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             points = landmarks[index] * (np.array(small.shape[1::-1]) / frame.shape[1::-1]).astype(np.float32)
-            parts = split(refine(segmenter.probability(small), small), small, points, colours)
+            look = segmenter.look(small)
+            parts = split(refine(look.person, small), small, points, colours, look.head)
             return small, to_bytes(parts), points, index
 
         chosen = references(landmarks)
         usual = Usual(view(index, frame) for index, frame in zip(chosen, frames.read(chosen)))
 
-        held: deque[np.ndarray] = deque()
+        held: deque[tuple[np.ndarray, np.ndarray | None]] = deque()
 
         def looked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for frame in track(frames.read(range(count)), "Masks", count):
-                held.append(frame)
-                probability = segmenter.probability(frame)
-                small = cv2.resize(frame, probability.shape[::-1], interpolation=cv2.INTER_AREA)
-                yield probability, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+                look = segmenter.look(frame)
+                held.append((frame, look.head))
+                small = cv2.resize(frame, look.person.shape[::-1], interpolation=cv2.INTER_AREA)
+                yield look.person, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
-        def finished(item: tuple[int, np.ndarray, np.ndarray]) -> bytes:
-            index, probability, frame = item
+        def finished(item: tuple[int, np.ndarray, np.ndarray, np.ndarray | None]) -> bytes:
+            index, probability, frame, hair = item
             person = refine(probability, frame, plate)
-            parts = split(person, frame, landmarks[index], colours)
+            parts = split(person, frame, outline[index], colours, hair)
             hidden = occluder(frame, landmarks[index], index, person, usual)
             return encode_png(to_bytes(parts if hidden is None else parts * (1 - hidden[..., None])))
 
         calm = enumerate(steady(looked(), frozenset(jumps)))
-        return target.write(ordered_map(finished, ((index, p, held.popleft()) for index, p in calm)))
+        return target.write(ordered_map(finished, ((index, p, *held.popleft()) for index, p in calm)))
+
+
+def _steady_outline(landmarks: np.ndarray, jumps: tuple[int, ...], fps: float) -> np.ndarray:
+    """Landmarks [T,478,2] px in which the outline of the face does not shake: every frame's are found afresh."""
+    points = np.union1d(JAW, FACE_OVAL)
+    steady_ones = landmarks.copy()
+    for run in pieces(np.ones(len(landmarks), bool), jumps):
+        values = landmarks[run][:, points]
+        steady_ones[run, points] = adaptive(values.reshape(len(values), -1), *_SHAKE, fps).reshape(values.shape)
+    return steady_ones

@@ -216,13 +216,17 @@ def _share(a: np.ndarray, b: np.ndarray, floor: float = 1e-5) -> np.ndarray:
     return (a + floor) / (a + b + 2 * floor)
 
 
-def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours: ColourSplit) -> np.ndarray:
+def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours: ColourSplit,
+          hair: np.ndarray | None = None) -> np.ndarray:
     """Divide the person into head and torso.
 
     Args:
         person: [H,W] float32 alpha.
         frame: [H,W,3] uint8 RGB.
         landmarks: [478,2] px.
+        colours: what hair and clothes look like in this clip.
+        hair: [h,w] float32, likelihood that a pixel is head, of any size, from a model that knows better; None to
+            go by the colours.
 
     Returns:
         [H,W,3] float32: head, torso, background; sums to 1.
@@ -233,7 +237,7 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
     jaw = JawSide.of(landmarks, height, width)
     head = jaw.head
     undecided = np.zeros((height, width), bool)
-    for below, above, hangs in zip(jaw.below, jaw.above, colours.hangs):
+    for below, above, hangs in zip(jaw.below, jaw.above, colours.hangs if hair is None else (True, True)):
         undecided |= below | above if hangs else above & (head > 0.5)
     undecided &= person > 0.02
     if undecided.any():
@@ -241,14 +245,18 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
         rows, columns = np.flatnonzero(undecided.any(1)), np.flatnonzero(undecided.any(0))
         part = (slice(max(0, rows[0] - height // 50), rows[-1] + 1 + height // 50),
                 slice(max(0, columns[0] - width // 50), columns[-1] + 1 + width // 50))
-        head[part] = _by_colour(head[part], undecided[part], jaw.needed[part], jaw.above_chin[part], person[part],
-                                colours.likelihood(frame[part]), max(height, width))
+        if hair is None:
+            likelihood = colours.likelihood(frame[part])
+        else:
+            likelihood = cv2.resize(hair, (width, height), interpolation=cv2.INTER_LINEAR)[part]
+        head[part] = _by_hair(head[part], undecided[part], jaw.needed[part], jaw.above_chin[part], person[part],
+                              likelihood, max(height, width))
     head = head * person
     return cv2.merge([head, person - head, 1 - person])
 
 
-def _by_colour(head: np.ndarray, undecided: np.ndarray, needed: np.ndarray, above_chin: np.ndarray,
-               person: np.ndarray, hair: np.ndarray, size: int) -> np.ndarray:
+def _by_hair(head: np.ndarray, undecided: np.ndarray, needed: np.ndarray, above_chin: np.ndarray,
+             person: np.ndarray, hair: np.ndarray, size: int) -> np.ndarray:
     """Divide the undecided pixels between hair and clothes.
 
     Args:

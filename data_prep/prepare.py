@@ -131,6 +131,9 @@ def _check_options(config: PrepareConfig) -> None:
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
             raise UserError(f"option {name}: must lie between {low} and {high}, got {getattr(config, name)}; change it")
+    if config.segmenter and not Path(config.segmenter).is_file():
+        raise UserError(f"{config.segmenter}: no such segmentation model; leave the option segmenter empty, or give the "
+                        "file's path")
 
 
 class _Preparation:
@@ -152,6 +155,7 @@ class _Preparation:
         footage = self._look_through()
         clips, jumps, count = footage.clips, footage.jumps, len(footage)
         self.verdicts += _labelled(self.labels, [clip.seen.verdicts for clip in clips])
+        model = {"segmenter": file_hash(Path(config.segmenter))} if config.segmenter else {}
 
         cuts = [{"take": [clip.seen.take.start, clip.seen.take.stop], "crop": clip.seen.crop.to_json(),
                  "interlaced": clip.seen.interlaced} for clip in clips]
@@ -165,7 +169,7 @@ class _Preparation:
             return found
 
         def surroundings() -> Data:
-            return manifest.stage("background", 1, {"samples": config.plate_samples}, ("frames",),
+            return manifest.stage("background", 1, {"samples": config.plate_samples, **model}, ("frames",),
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
@@ -185,7 +189,7 @@ class _Preparation:
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
-        masks = manifest.stage("masks", 3, {"jumps": jumps}, ("track", "background"), ("masks/",),
+        masks = manifest.stage("masks", 4, {"jumps": jumps, **model}, ("track", "background"), ("masks/",),
                                lambda: self._masks(jumps, plate["unrest"]))
         torso = manifest.stage("torso", 1, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
@@ -288,7 +292,7 @@ class _Preparation:
         say("Background plate ...")
         indices = footage.spread(self.config.plate_samples)
         thumbnails: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        with PersonSegmenter() as segmenter:
+        with PersonSegmenter(self.config.segmenter) as segmenter:
 
             def look(index: int) -> tuple[np.ndarray, np.ndarray]:
                 frame = read_picture(self.frames.path(index))
@@ -309,7 +313,8 @@ class _Preparation:
         face = FaceTrack.load(self.out / "face.npz")
         plate = Plate(read_picture(self.out / "background.png"),
                       read_picture(self.out / "stages" / "background_seen.png")[..., 0] > 127, unrest)
-        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps)
+        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps, face.fps,
+                                    self.config.segmenter)
         return {"masks": count, "sha256": digest}
 
     def _torso(self, jumps: tuple[int, ...]) -> Data:

@@ -8,35 +8,72 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from geneface import assets
+from geneface.errors import UserError
+
 _MODEL_SIZE = 256
+_CLASSES = "background", "hair", "body skin", "face skin", "clothes", "others"  # of MediaPipe's multiclass model
+
+
+class Look(NamedTuple):
+    """What a segmenter says of a frame, the whole frame scaled to a square.
+
+    Attributes:
+        person: [256,256] float32 in [0,1], probability that a pixel belongs to a person.
+        head: [256,256] float32 in [0,1], that it then belongs to hair or face and not to body or clothes; None
+            where the model does not tell them apart.
+    """
+
+    person: np.ndarray
+    head: np.ndarray | None
 
 
 class PersonSegmenter:
-    """Probability that a pixel belongs to a person; a context manager, since the model holds native memory."""
+    """MediaPipe's selfie segmenter; a context manager, since the model holds native memory.
 
-    def __init__(self, model: str | Path | None = None) -> None:
+    Args:
+        model: a model file, MediaPipe's selfie_segmenter or selfie_multiclass_256x256; "" for the one of the assets.
+
+    Raises:
+        UserError: the file is missing, or no such model.
+    """
+
+    def __init__(self, model: str | Path = "") -> None:
         from mediapipe.tasks.python import BaseOptions, vision
 
-        if model is None:
-            from geneface import assets
+        file = Path(model) if model else assets.path("selfie-segmenter")
+        try:
+            self._segmenter = vision.ImageSegmenter.create_from_options(vision.ImageSegmenterOptions(
+                base_options=BaseOptions(model_asset_buffer=file.read_bytes()),
+                output_confidence_masks=True, output_category_mask=False,
+            ))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{file}: not a segmentation model that can be read ({str(error).splitlines()[0]}); give "
+                            "MediaPipe's selfie_multiclass_256x256.tflite, or none") from error
 
-            model = assets.path("selfie-segmenter")
-        self._segmenter = vision.ImageSegmenter.create_from_options(vision.ImageSegmenterOptions(
-            base_options=BaseOptions(model_asset_buffer=Path(model).read_bytes()),
-            output_confidence_masks=True, output_category_mask=False,
-        ))
-
-    def probability(self, frame: np.ndarray) -> np.ndarray:
-        """[256,256] float32 in [0,1] for `frame` [H,W,3] uint8 RGB, the whole frame scaled to a square."""
+    def look(self, frame: np.ndarray) -> Look:
+        """What is to be seen in `frame` [H,W,3] uint8 RGB."""
         import mediapipe
 
         small = cv2.resize(frame, (_MODEL_SIZE, _MODEL_SIZE), interpolation=cv2.INTER_AREA)
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=small)
-        return self._segmenter.segment(image).confidence_masks[-1].numpy_view().reshape(_MODEL_SIZE, _MODEL_SIZE).copy()
+        masks = [mask.numpy_view().reshape(_MODEL_SIZE, _MODEL_SIZE).astype(np.float32)
+                 for mask in self._segmenter.segment(image).confidence_masks]
+        if len(masks) != len(_CLASSES):
+            return Look(masks[-1], None)
+        named = dict(zip(_CLASSES, masks))
+        head, body = named["hair"] + named["face skin"], named["body skin"] + named["clothes"]
+        # Accessories are wherever they are: they say nothing.
+        return Look(1 - named["background"], (head + 1e-3) / (head + body + 2e-3))
+
+    def probability(self, frame: np.ndarray) -> np.ndarray:
+        """[256,256] float32 in [0,1], the person's part of `look`."""
+        return self.look(frame).person
 
     def close(self) -> None:
         self._segmenter.close()

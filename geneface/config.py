@@ -28,6 +28,7 @@ class PrepareConfig:
     correct_sync: bool = True  # move sound that is clearly early or late to where the mouth says it
     strict: bool = False  # stop on a check's warning instead of noting it
     jpeg_quality: int = 95  # of the cropped frames
+    segmenter: str = ""  # MediaPipe's selfie_multiclass_256x256.tflite, which tells hair from clothes; empty: colours do
     plate_samples: int = 80  # frames that the clean background is made from
     photometric: bool = False  # fit the head's pose to the look of the skin as well as to landmarks
     held_out: int = 11  # the last 1/held_out of the frames is kept for measuring

@@ -4,9 +4,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.masks import steady
+from data_prep.masks import _steady_outline, steady
 from data_prep.parting import JAW, ColourSplit, HeadFrame2D, JawSide, split
-from data_prep.segment import Plate, refine, to_bytes
+from data_prep.segment import PersonSegmenter, Plate, refine, to_bytes
+from geneface.errors import UserError
 from geneface.face.landmarks import FACE_OVAL
 
 
@@ -172,3 +173,69 @@ def test_steady_gives_every_frame_once(frames):
     out = list(steady(clip))
     assert len(out) == frames
     assert [float(p[0, 0]) for p in out] == pytest.approx([t / 10 for t in range(frames)], abs=1e-4)
+
+
+class StandIn:
+    """Answers as MediaPipe's segmenters do: confidence masks of the model's classes."""
+
+    def __init__(self, classes: list[np.ndarray]) -> None:
+        self._classes = classes
+
+    def segment(self, image):
+        assert image.width == image.height == 256
+        return self
+
+    @property
+    def confidence_masks(self):
+        return [type("Mask", (), {"numpy_view": lambda _, value=value: value[..., None]})() for value in self._classes]
+
+
+def segmenter(*classes) -> PersonSegmenter:
+    out = PersonSegmenter.__new__(PersonSegmenter)
+    out._segmenter = StandIn([np.full((256, 256), value, np.float32) for value in classes])
+    return out
+
+
+def test_a_model_of_two_classes_tells_the_person_only():
+    look = segmenter(0.3, 0.7).look(np.zeros((40, 60, 3), np.uint8))
+    assert look.person.shape == (256, 256) and look.person[3, 3] == pytest.approx(0.7) and look.head is None
+
+
+def test_a_model_of_six_classes_tells_hair_from_clothes():
+    frame = np.zeros((40, 60, 3), np.uint8)
+    look = segmenter(0.1, 0.6, 0.05, 0.1, 0.05, 0.1).look(frame)
+    assert look.person[0, 0] == pytest.approx(0.9) and look.head[0, 0] == pytest.approx(0.7 / 0.8, abs=0.01)
+    assert segmenter(0.0, 0.0, 0.2, 0.0, 0.8, 0.0).look(frame).head[0, 0] < 0.01
+    assert segmenter(0.0, 0.0, 0.0, 0.0, 0.0, 1.0).look(frame).head[0, 0] == pytest.approx(0.5)  # accessories: anywhere
+
+
+def test_hair_and_clothes_of_one_colour_are_told_apart_by_the_model():
+    frame, alpha, landmarks = portrait(hair_beside=True)
+    hair = (frame == (150, 90, 20)).all(-1)
+    frame[hair] = (30, 30, 40)
+    colours = ColourSplit()
+    colours.learn(frame, alpha, landmarks)
+    knows = split(alpha, frame, landmarks, colours, hair.astype(np.float32))
+    assert knows[108, 52, 0] > 0.8 and knows[116, 64, 1] > 0.8 and knows[150, 45, 1] > 0.99
+    half = split(alpha, frame, landmarks, colours, hair[::2, ::2].astype(np.float32))
+    assert np.abs(half - knows).mean() < 0.01
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    for path in (tmp_path / "none.tflite", tmp_path / "broken.tflite"):
+        if path.name == "broken.tflite":
+            path.write_bytes(b"nothing of the kind")
+        with pytest.raises(UserError, match=path.name):
+            PersonSegmenter(path)
+
+
+def test_the_outline_shakes_less_and_follows():
+    rng = np.random.default_rng(0)
+    time = np.arange(80) / 25
+    true = oval_landmarks((80, 70), (26, 36))[None] + (12 * np.sin(2 * np.pi * 0.5 * time))[:, None, None]
+    true[40:] += 30  # a jump
+    raw = (true + rng.normal(0, 0.5, true.shape)).astype(np.float32)
+    calm = _steady_outline(raw, (40,), 25.0)
+    error = lambda points: np.sqrt(((points - true)[:, JAW] ** 2).mean())  # noqa: E731
+    assert error(calm) < 0.75 * error(raw) and np.abs(calm - true)[38:42, JAW].max() < 2.5
+    assert np.array_equal(calm[:, 468], raw[:, 468])
