@@ -181,7 +181,7 @@ class _Preparation:
                                   lambda: self._sync(footage))
             options = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips],
                        "shifts": sync["shifts"], "rate": config.sample_rate}
-            return sync, manifest.stage("speech", 5, options, self._scans, ("audio.wav", "speech.npz"),
+            return sync, manifest.stage("speech", 6, options, self._scans, ("audio.wav", "speech.npz"),
                                         lambda: self._speech(footage.sound(config, sync["shifts"])))
 
         if len(clips) > 1:
