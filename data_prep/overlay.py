@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from geneface.face.basis import FaceBasis
-from geneface.face.landmarks import FACE_OVAL, LIPS
+from geneface.face.landmarks import FACE_OVAL, LIPS, MEDIAPIPE_TO_68
 from geneface.types import CameraTrack, FaceTrack
 
 HEAD, TORSO, OCCLUDER = (40, 220, 90), (190, 90, 240), (255, 150, 0)
@@ -18,11 +18,18 @@ _HIDDEN = 64  # of 255 missing from a pixel's masks: something is in front of th
 
 
 def fitted_points(camera: CameraTrack, face: FaceTrack, basis: FaceBasis) -> np.ndarray:
-    """[T,68,2] the fitted head's landmarks in the image [px]."""
+    """[T,68,2] the fitted head's landmarks in the image [px].
+
+    The fit shifts single landmarks by what the basis lacks of this person. The tracks do not hold those shifts; how far
+    the landmarks usually lie from the detected ones stands for them.
+    """
     pose = camera.head_to_camera
     points = np.einsum("tij,tnj->tni", pose[:, :3, :3], basis.landmarks68(face.expression, face.identity))
     points = (points + pose[:, None, :3, 3]) @ camera.intrinsics.T
-    return (points[..., :2] / points[..., 2:]).astype(np.float32)
+    points = (points[..., :2] / points[..., 2:]).astype(np.float32)
+    if not face.valid.any():
+        return points
+    return points - np.median(points[face.valid] - face.landmarks[face.valid][:, MEDIAPIPE_TO_68], axis=0)
 
 
 def occluded(mask: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from geneface.face.basis import load_basis
-from geneface.face.landmarks import relative_mouth_opening
+from geneface.face.landmarks import MEDIAPIPE_TO_68, relative_mouth_opening
 from geneface.report import Report, Section, Verdict, scaled
 from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 
@@ -245,8 +245,6 @@ class Summary:
 
     def worst(self) -> list[tuple[int, str]]:
         """Frames to look at first, in order, each with the reason."""
-        from geneface.face.landmarks import MEDIAPIPE_TO_68
-
         face, scale = self.face, 512 / self.result["size"]
         missed = np.median(np.linalg.norm(self.fitted - face.landmarks[:, MEDIAPIPE_TO_68], axis=-1), axis=1) * scale
         usual = float(np.median(missed[face.valid])) if face.valid.any() else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from data_prep.summary import loudness, write_report
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
+from geneface.face.landmarks import MEDIAPIPE_TO_68
 from geneface.report import Verdict
 from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 
@@ -28,11 +30,16 @@ def test_fitted_points_are_those_of_the_posed_head():
     pose[:, :3, 3] = [[0, 0, 1], [0.01, 0, 1]]
     camera = CameraTrack(np.array([[500.0, 0, 50], [0, 500, 40], [0, 0, 1]], np.float32), pose, 100, 80, 25.0)
     basis, zero = load_basis(), np.zeros((2, 52), np.float32)
-    face = FaceTrack(np.zeros((2, 478, 2), np.float32), np.ones(2, bool), np.zeros(basis.components, np.float32), zero,
+    face = FaceTrack(np.zeros((2, 478, 2), np.float32), np.zeros(2, bool), np.zeros(basis.components, np.float32), zero,
                      np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32), 25.0)
     points, head = fitted_points(camera, face, basis), basis.landmarks68(zero[0])
     np.testing.assert_allclose(points[0], head[:, :2] / (1 + head[:, 2:]) * 500 + (50, 40), atol=1e-3)
     np.testing.assert_allclose(points[1] - points[0], 5 / (1 + head[:, 2:]) * (1, 0), atol=1e-3)
+    # What the basis lacks of the person is a constant shift.
+    seen = np.zeros((2, 478, 2), np.float32)
+    seen[:, MEDIAPIPE_TO_68] = points + np.random.default_rng(0).normal(0, 3, (68, 2))
+    face = replace(face, landmarks=seen, valid=np.ones(2, bool))
+    np.testing.assert_allclose(fitted_points(camera, face, basis), seen[:, MEDIAPIPE_TO_68], atol=1e-3)
 
 
 def test_overlay_marks_without_touching_the_frame():
