@@ -29,6 +29,7 @@ from .smooth import adaptive, jitter
 from .takes import pieces
 
 _SIDE = 256  # longest side of the pictures that are compared [px]
+_DIRECTION = 0.1  # views closer than this hide the same skin [rad]
 _LEAST = 100  # samples of skin below which nothing is changed
 
 
@@ -184,6 +185,7 @@ class Alignment:
         self.centre = (camera.intrinsics[:2, 2] * self.scale).astype(np.float32)
         self.skin = Skin(basis, face.identity, config.spacing)
         self.texture, self.precision = np.zeros(len(self.skin)), np.zeros(len(self.skin))
+        self._visible: dict[tuple[int, ...], np.ndarray] = {}
         self.middle = self.skin.mean.mean(0).astype(np.float64)
         self.start = camera.head_to_camera.astype(np.float64)
         depth = float(np.median(self.start[:, 2, 3]))
@@ -210,16 +212,21 @@ class Alignment:
         seen = cv2.remap(fine, (image - 0.5)[:, None], None, cv2.INTER_LINEAR)[:, 0]
         return _View(placed, seen, np.clip((facing - 0.35) / 0.3, 0, 1) * inside * visible)
 
-    def visible(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
-        """[S] bool: not behind another part of the head."""
-        rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
-        mesh, placed = self.skin.head @ rotation.T + shift, points @ rotation.T + shift
-        width, height = self.size[0] // 2, self.size[1] // 2
-        flat = np.concatenate([self.project(mesh, 0.5), mesh[:, 2:]], 1)
-        depth = ops.rasterize(torch.from_numpy(flat), torch.from_numpy(self.skin.triangles), height, width)[2].numpy()
-        at = np.clip(self.project(placed, 0.5).astype(int), 0, (width - 1, height - 1))
-        nearest = depth[at[:, 1], at[:, 0]]
-        return (nearest == 0) | (placed[:, 2] < nearest + 0.008)  # within the mesh's own steps from pixel to pixel [m]
+    def visible(self, pose: np.ndarray) -> np.ndarray:
+        """[S] bool: not behind another part of the head, by the nearest of the directions it was looked at from."""
+        place = pose[:3, :3] @ self.middle + pose[:3, 3]
+        direction = tuple(np.rint(pose[:3, :3].T @ place / np.linalg.norm(place) / _DIRECTION).astype(int))
+        if direction not in self._visible:
+            rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
+            mesh, placed = self.skin.head @ rotation.T + shift, self.skin.mean @ rotation.T + shift
+            width, height = self.size[0] // 2, self.size[1] // 2
+            flat = torch.from_numpy(np.concatenate([self.project(mesh, 0.5), mesh[:, 2:]], 1))
+            depth = ops.rasterize(flat, torch.from_numpy(self.skin.triangles), height, width)[2].numpy()
+            at = np.clip(self.project(placed, 0.5).astype(int), 0, (width - 1, height - 1))
+            nearest = depth[at[:, 1], at[:, 0]]
+            # The mesh's own depth changes by a few millimetres from pixel to pixel.
+            self._visible[direction] = (nearest == 0) | (placed[:, 2] < nearest + 0.008)
+        return self._visible[direction]
 
     def gain(self, view: _View) -> float:
         """Contrast of a frame over the texture's."""
@@ -229,7 +236,7 @@ class Alignment:
     def align(self, fine: np.ndarray, index: int, pose: np.ndarray) -> np.ndarray:
         """[4,4] pose of frame `index` at which its picture agrees with the texture, starting at `pose`."""
         config, points, first = self.config, self.skin.points(self.face.expression[index]), self.start[index]
-        visible = self.visible(points, pose)
+        visible = self.visible(pose)
         place_first = first[:3, :3] @ self.middle + first[:3, 3]
         for _ in range(config.steps):
             view = self.view(fine, points, pose, visible)
@@ -253,20 +260,20 @@ class Alignment:
 
     def learn(self, pictures: list[np.ndarray], frames: Iterable[int]) -> None:
         """Make the texture from grey pictures of some frames, texture and poses in turn."""
-        frames = list(frames)
+        frames, fine = list(frames), [self.fine(picture) for picture in pictures]
         poses = [self.start[index] for index in frames]
         for turn in range(self.config.rounds):
             if turn:
-                poses = [self.align(self.fine(p), i, pose) for p, i, pose in zip(pictures, frames, poses)]
-            self._average(pictures, frames, poses)
+                poses = [self.align(*item) for item in zip(fine, frames, poses)]
+            self._average(fine, frames, poses)
 
-    def _average(self, pictures: list[np.ndarray], frames: list[int], poses: list[np.ndarray]) -> None:
+    def _average(self, fine: list[np.ndarray], frames: list[int], poses: list[np.ndarray]) -> None:
         """Robust mean and variance of every sample over the frames; samples hardly seen are left out."""
         known = self.precision.any()
         values, trust = np.zeros((2, len(frames), len(self.skin)), np.float32)
-        for k, (picture, index, pose) in enumerate(zip(pictures, frames, poses)):
+        for k, (picture, index, pose) in enumerate(zip(fine, frames, poses)):
             points = self.skin.points(self.face.expression[index])
-            view = self.view(self.fine(picture), points, pose, self.visible(points, pose))
+            view = self.view(picture, points, pose, self.visible(pose))
             values[k], trust[k] = view.seen[:, 0] / (self.gain(view) if known else 1.0), view.trust
         weight, count = trust, trust.sum(0)
         for _ in range(3):
@@ -277,6 +284,7 @@ class Alignment:
         # No sample is known better than half the usual: chance makes some variances small.
         floor = 0.5 * float(np.median(variance[enough])) if enough.any() else 0.0
         self.skin.keep(enough)
+        self._visible.clear()
         self.texture, self.precision = mean[enough], 1 / (variance[enough] + floor + 1e-9)
 
 
