@@ -28,17 +28,20 @@ from geneface.types import CameraTrack, FaceTrack
 from .smooth import adaptive, jitter
 from .takes import pieces
 
-_SIDE = 256  # longest side of the pictures that are compared [px]
+_SIDE = 512  # longest side of the pictures that are compared [px]
+_BELOW_NOSE = 2  # MediaPipe's landmark where the nose meets the upper lip
+_MARGIN = 24  # around the skin: landmarks may miss the head by that much [px]
 _DIRECTION = 0.1  # views closer than this hide the same skin [rad]
+_BLUR = 1.6  # what is finer is noise [px]
 _LEAST = 100  # samples of skin below which nothing is changed
 
 
 @dataclass(frozen=True)
 class PhotometricConfig:
-    """How the picture is weighed against the landmark fit. Pixels are those of pictures 256 px wide."""
+    """How the picture is weighed against the landmark fit. Pixels are those of the pictures compared, at most 512."""
 
     spacing: float = 0.002  # of the skin's samples [m]
-    detail: int = 3  # texture coarser than this is light, which does not turn with the head [px], odd
+    detail: int = 5  # texture coarser than this is light, which does not turn with the head [px], odd
     keyframes: int = 60  # frames that the texture is made from
     rounds: int = 6  # of texture and poses in turn
     steps: int = 4  # of a frame's pose
@@ -46,7 +49,7 @@ class PhotometricConfig:
     outlier: float = 2.0  # a miss beyond this counts little [standard deviations]
     # Standard deviations of the landmark fit.
     rotation: float = 1.5  # [deg]
-    place: float = 1.5  # of the face in the picture [px]
+    place: float = 3.0  # of the face in the picture [px of 512]
     depth: float = 0.015  # relative
     # Motion faster than this is taken for noise, in a resting and in a moving head [Hz].
     rotation_cutoff: tuple[float, float] = (2.0, 9.0)
@@ -112,7 +115,7 @@ class Skin:
             rigid &= reach[[name.startswith(names) for name in ARKIT_NAMES]].max(0) <= limit
         for region in ("lips", "brows", "scalp", "ears", "neck"):
             rigid[basis.regions[region]] = False
-        rigid &= self.head[:, 1] < self.head[np.intersect1d(basis.regions["lips"], np.flatnonzero(inside)), 1].min()
+        rigid &= self.head[:, 1] < basis.landmarks478(identity)[_BELOW_NOSE, 1]
         front = self.triangles[rigid[self.triangles].all(1)]
         flat = np.stack([angle * self._RADIUS / spacing, self.head[:, 1] / spacing,
                          1 - np.hypot(self.head[:, 0], self.head[:, 2])], 1)
@@ -155,9 +158,17 @@ def fine_texture(picture: np.ndarray, detail: int) -> np.ndarray:
     What is brighter by a factor differs by a constant in the logarithm, and constants are not fine.
     """
     logarithm = np.log(np.arange(256, dtype=np.float32) + 16)
-    light = cv2.GaussianBlur(cv2.LUT(picture, logarithm), (0, 0), 0.8)
+    light = cv2.GaussianBlur(cv2.LUT(picture, logarithm), (0, 0), _BLUR)
     fine = light - cv2.blur(cv2.blur(light, (detail, detail)), (detail, detail))
     return np.dstack([fine, cv2.Scharr(fine, -1, 1, 0, scale=1 / 32), cv2.Scharr(fine, -1, 0, 1, scale=1 / 32)])
+
+
+@dataclass
+class Patch:
+    """The part of a frame where the head is: `fine_texture` [h,w,3], and where its corner lies in the frame [2] (px)."""
+
+    fine: np.ndarray
+    corner: np.ndarray
 
 
 @dataclass
@@ -189,27 +200,37 @@ class Alignment:
         self.middle = self.skin.mean.mean(0).astype(np.float64)
         self.start = camera.head_to_camera.astype(np.float64)
         depth = float(np.median(self.start[:, 2, 3]))
-        place, depth = config.place * depth / self.focal, config.depth * depth
+        place, depth = config.place * max(self.size) / _SIDE * depth / self.focal, config.depth * depth
         self.prior = np.repeat([np.deg2rad(config.rotation), place, depth], (3, 2, 1)) ** -2
 
-    def fine(self, picture: np.ndarray) -> np.ndarray:
-        """Fine texture of a grey picture of any size."""
+    def patch(self, picture: np.ndarray, index: int) -> Patch:
+        """What is needed of frame `index`, from its grey picture of any size."""
         if picture.shape[::-1] != self.size:
             picture = cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
-        return fine_texture(picture, self.config.detail)
+        image = self.project(self._placed(self.skin.mean, self.start[index]))
+        corners = np.stack([image.min(0) - _MARGIN, image.max(0) + _MARGIN])
+        (left, top), (right, bottom) = np.clip(corners, 0, self.size).astype(int)
+        left, top = min(left, self.size[0] - 1), min(top, self.size[1] - 1)
+        picture = picture[top:max(bottom, top + 1), left:max(right, left + 1)]
+        return Patch(fine_texture(picture, self.config.detail), np.array([left, top], np.float32))
 
-    def project(self, points: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """[...,2] pixels of camera-space points."""
-        return (points[:, :2] * (self.focal / points[:, 2:]) + self.centre) * np.float32(scale)
+    @staticmethod
+    def _placed(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """[...,3] head-space points in the camera."""
+        return points @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
 
-    def view(self, fine: np.ndarray, points: np.ndarray, pose: np.ndarray, visible: np.ndarray | float = 1.0) -> _View:
-        """Look at head-space points [S,3] in a picture, under pose [4,4]."""
-        rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
-        placed = points @ rotation.T + shift
-        image = self.project(placed)
-        facing = -np.einsum("si,si->s", self.skin.normals @ rotation.T, placed) / np.linalg.norm(placed, axis=1)
-        inside = ((image > 2) & (image < np.array(self.size) - 2)).all(1)
-        seen = cv2.remap(fine, (image - 0.5)[:, None], None, cv2.INTER_LINEAR)[:, 0]
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """[S,2] pixels of camera-space points [S,3]."""
+        return points[:, :2] * (self.focal / points[:, 2:]) + self.centre
+
+    def view(self, patch: Patch, points: np.ndarray, pose: np.ndarray, visible: np.ndarray) -> _View:
+        """Look at head-space points [S,3] in a frame, under pose [4,4]; for `visible` [S] see there."""
+        placed = self._placed(points, pose)
+        image = self.project(placed) - patch.corner
+        normals = self.skin.normals @ pose[:3, :3].T.astype(np.float32)
+        facing = -np.einsum("si,si->s", normals, placed) / np.linalg.norm(placed, axis=1)
+        inside = ((image > 2) & (image < np.array(patch.fine.shape[1::-1]) - 2)).all(1)
+        seen = cv2.remap(patch.fine, (image - 0.5)[:, None], None, cv2.INTER_LINEAR)[:, 0]
         return _View(placed, seen, np.clip((facing - 0.35) / 0.3, 0, 1) * inside * visible)
 
     def visible(self, pose: np.ndarray) -> np.ndarray:
@@ -217,12 +238,12 @@ class Alignment:
         place = pose[:3, :3] @ self.middle + pose[:3, 3]
         direction = tuple(np.rint(pose[:3, :3].T @ place / np.linalg.norm(place) / _DIRECTION).astype(int))
         if direction not in self._visible:
-            rotation, shift = pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32)
-            mesh, placed = self.skin.head @ rotation.T + shift, self.skin.mean @ rotation.T + shift
-            width, height = self.size[0] // 2, self.size[1] // 2
-            flat = torch.from_numpy(np.concatenate([self.project(mesh, 0.5), mesh[:, 2:]], 1))
+            mesh, placed = self._placed(self.skin.head, pose), self._placed(self.skin.mean, pose)
+            scale = min(1.0, 128 / max(self.size))
+            width, height = (round(side * scale) for side in self.size)
+            flat = torch.from_numpy(np.concatenate([self.project(mesh) * np.float32(scale), mesh[:, 2:]], 1))
             depth = ops.rasterize(flat, torch.from_numpy(self.skin.triangles), height, width)[2].numpy()
-            at = np.clip(self.project(placed, 0.5).astype(int), 0, (width - 1, height - 1))
+            at = np.clip((self.project(placed) * scale).astype(int), 0, (width - 1, height - 1))
             nearest = depth[at[:, 1], at[:, 0]]
             # The mesh's own depth changes by a few millimetres from pixel to pixel.
             self._visible[direction] = (nearest == 0) | (placed[:, 2] < nearest + 0.008)
@@ -233,13 +254,13 @@ class Alignment:
         weight = view.trust * self.precision * self.texture
         return float(np.clip((weight @ view.seen[:, 0]) / max(weight @ self.texture, 1e-12), 0.3, 3.0))
 
-    def align(self, fine: np.ndarray, index: int, pose: np.ndarray) -> np.ndarray:
+    def align(self, patch: Patch, index: int, pose: np.ndarray) -> np.ndarray:
         """[4,4] pose of frame `index` at which its picture agrees with the texture, starting at `pose`."""
         config, points, first = self.config, self.skin.points(self.face.expression[index]), self.start[index]
         visible = self.visible(pose)
         place_first = first[:3, :3] @ self.middle + first[:3, 3]
         for _ in range(config.steps):
-            view = self.view(fine, points, pose, visible)
+            view = self.view(patch, points, pose, visible)
             gain = self.gain(view)
             miss = view.seen[:, 0] / gain - self.texture
             weight = view.trust * self.precision / (1 + miss**2 * self.precision / config.outlier**2) ** 2
@@ -260,20 +281,20 @@ class Alignment:
 
     def learn(self, pictures: list[np.ndarray], frames: Iterable[int]) -> None:
         """Make the texture from grey pictures of some frames, texture and poses in turn."""
-        frames, fine = list(frames), [self.fine(picture) for picture in pictures]
+        frames = list(frames)
+        patches = [self.patch(picture, index) for picture, index in zip(pictures, frames)]
         poses = [self.start[index] for index in frames]
         for turn in range(self.config.rounds):
             if turn:
-                poses = [self.align(*item) for item in zip(fine, frames, poses)]
-            self._average(fine, frames, poses)
+                poses = [self.align(*item) for item in zip(patches, frames, poses)]
+            self._average(patches, frames, poses)
 
-    def _average(self, fine: list[np.ndarray], frames: list[int], poses: list[np.ndarray]) -> None:
+    def _average(self, patches: list[Patch], frames: list[int], poses: list[np.ndarray]) -> None:
         """Robust mean and variance of every sample over the frames; samples hardly seen are left out."""
         known = self.precision.any()
         values, trust = np.zeros((2, len(frames), len(self.skin)), np.float32)
-        for k, (picture, index, pose) in enumerate(zip(fine, frames, poses)):
-            points = self.skin.points(self.face.expression[index])
-            view = self.view(picture, points, pose, self.visible(pose))
+        for k, (patch, index, pose) in enumerate(zip(patches, frames, poses)):
+            view = self.view(patch, self.skin.points(self.face.expression[index]), pose, self.visible(pose))
             values[k], trust[k] = view.seen[:, 0] / (self.gain(view) if known else 1.0), view.trust
         weight, count = trust, trust.sum(0)
         for _ in range(3):
@@ -320,7 +341,7 @@ def refine_pose(
             for index in found.tolist():
                 # What the landmarks miss now is what they missed a moment ago.
                 known = poses[last] @ np.linalg.inv(alignment.start[last]) @ alignment.start[index]
-                poses[index] = alignment.align(alignment.fine(read(index)), index, known)
+                poses[index] = alignment.align(alignment.patch(read(index), index), index, known)
                 last = index
             poses = np.concatenate([
                 _smooth(poses[run], alignment.start[run], face.valid[run], alignment.middle, camera.fps, config)
