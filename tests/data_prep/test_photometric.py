@@ -127,7 +127,7 @@ def test_pictures_may_be_smaller_than_the_frames(clip):
         camera = replace(clip.camera, intrinsics=intrinsics, width=scale * SIZE, height=scale * SIZE)
         results.append(clip.refine(pictures=large, camera=camera)[0])
     assert np.allclose(results[0].head_to_camera, results[1].head_to_camera, atol=1e-9)
-    assert np.median(clip.error(results[0])) < 0.25
+    assert np.median(clip.error(results[0])) < 0.3
 
 
 def test_frames_without_a_face_follow_their_neighbours(clip):
@@ -136,7 +136,7 @@ def test_frames_without_a_face_follow_their_neighbours(clip):
     pictures = list(clip.pictures)
     pictures[10] = pictures[11] = np.full((SIZE, SIZE), 255, np.uint8)
     camera, _ = clip.refine(pictures=pictures, face=face_track(FRAMES, valid))
-    assert np.median(clip.error(camera)[valid]) < 0.25
+    assert np.median(clip.error(camera)[valid]) < 0.4
     first = Rotation.from_matrix(clip.camera.head_to_camera[10:12, :3, :3])
     change = (Rotation.from_matrix(camera.head_to_camera[10:12, :3, :3]) * first.inv()).magnitude()
     assert np.rad2deg(change).max() < 4.0
