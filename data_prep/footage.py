@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
+from geneface.report import Verdict
 
 from .examine import Examination, Source, cut_sound
 
@@ -110,3 +111,10 @@ def require_different(sources: Sequence[Source], hashes: Sequence[str]) -> None:
         if digest in hashes[:index]:
             other = sources[hashes.index(digest)].path
             raise UserError(f"{sources[index].path}: holds the same as {other}; give each clip once")
+
+
+def labelled(labels: Sequence[str], verdicts: Sequence[list[Verdict]]) -> list[Verdict]:
+    """All clips' verdicts in a row; with several clips, each says whose it is."""
+    if len(labels) == 1:
+        return list(verdicts[0])
+    return [replace(verdict, check=f"{label}: {verdict.check}") for label, of in zip(labels, verdicts) for verdict in of]

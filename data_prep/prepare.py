@@ -6,8 +6,7 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
-from datetime import date
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 
@@ -24,14 +23,15 @@ from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
 from geneface.speech.sync import audio_drift, correction
-from geneface.types import CameraTrack, FaceTrack, PreparedPerson, require, write_atomically
+from geneface.types import FaceTrack, PreparedPerson, require, write_atomically
 
 from . import preflight
 from .alike import plates_apart, thumbnail
 from .background import background_plate
-from .checks import CHECKS, judge
+from .checks import CHECKS
+from .conclude import conclude, late_verdicts
 from .examine import Source, cut_sound, examine_all, open_source, stop_if_strict
-from .footage import Footage, clip_labels, require_different
+from .footage import Footage, clip_labels, labelled, require_different
 from .ingest import Scan, cut_frames, scan
 from .landmarks import STRETCH, Detections, detect_in_stretches
 from .masks import write_masks
@@ -40,7 +40,6 @@ from .segment import PersonSegmenter, Plate, refine
 from .smooth import fill
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
-from .summary import write_report
 from .torso import write_torso
 from .track import fit_track
 
@@ -91,14 +90,14 @@ def prepare(videos: str | Path | Iterable[str | Path], out: str | Path, config: 
     _check_options(config)
     sources = _open_sources(videos, config)
     with _leaves_nothing(out):
-        run = _Preparation(sources, out, config, consent)
+        run = _Preparation(sources, out, config)
         # Our matrices are small: a second thread only waits for the first, seven times as long as the work takes.
         with threadpool_limits(1, "blas"):
             results = run.work()
     # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
     stop_if_strict(run.name, run.verdicts, config)
     with media.writing(out):
-        return run.finish(*results)
+        return conclude(run.manifest, *results, run.verdicts, config, consent)
 
 
 def check(videos: str | Path | Iterable[str | Path], config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
@@ -109,20 +108,13 @@ def check(videos: str | Path | Iterable[str | Path], config: PrepareConfig = Pre
     """
     _check_options(config)
     sources = _open_sources(videos, config)
-    return _labelled(clip_labels(sources), [seen.verdicts for seen in examine_all(sources, config)])
+    return labelled(clip_labels(sources), [seen.verdicts for seen in examine_all(sources, config)])
 
 
 def _open_sources(videos: str | Path | Iterable[str | Path], config: PrepareConfig) -> list[Source]:
     videos = [videos] if isinstance(videos, (str, Path)) else list(videos)
     require(len(videos) > 0, "videos: none given")
     return [open_source(Path(video), config) for video in videos]
-
-
-def _labelled(labels: list[str], verdicts: list[list[Verdict]]) -> list[Verdict]:
-    """All clips' verdicts in a row; with several clips, each says whose it is."""
-    if len(labels) == 1:
-        return list(verdicts[0])
-    return [replace(verdict, check=f"{label}: {verdict.check}") for label, of in zip(labels, verdicts) for verdict in of]
 
 
 def _check_options(config: PrepareConfig) -> None:
@@ -139,8 +131,8 @@ def _check_options(config: PrepareConfig) -> None:
 class _Preparation:
     """One run: the stages in order."""
 
-    def __init__(self, sources: list[Source], out: Path, config: PrepareConfig, consent: str | None) -> None:
-        self.sources, self.out, self.config, self.consent = sources, out, config, consent
+    def __init__(self, sources: list[Source], out: Path, config: PrepareConfig) -> None:
+        self.sources, self.out, self.config = sources, out, config
         self.labels = clip_labels(sources)
         self.name = sources[0].path if len(sources) == 1 else out
         self.manifest = Manifest(out)
@@ -154,7 +146,7 @@ class _Preparation:
         config, manifest = self.config, self.manifest
         footage = self._look_through()
         clips, jumps, count = footage.clips, footage.jumps, len(footage)
-        self.verdicts += _labelled(self.labels, [clip.seen.verdicts for clip in clips])
+        self.verdicts += labelled(self.labels, [clip.seen.verdicts for clip in clips])
         model = {"segmenter": file_hash(Path(config.segmenter))} if config.segmenter else {}
 
         cuts = [{"take": [clip.seen.take.start, clip.seen.take.stop], "crop": clip.seen.crop.to_json(),
@@ -195,7 +187,7 @@ class _Preparation:
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
                   "background": plate, "sync": sync, "speech": speech}
         manifest.finish()
-        self.verdicts += self._late_verdicts(stages)
+        self.verdicts += late_verdicts(stages, self.labels, config)
         return footage, stages
 
     def _look_through(self) -> Footage:
@@ -333,67 +325,8 @@ class _Preparation:
         return {"voiced": float((features.voicing > 0.5).mean()), "spoken": float((features.speech > 0.5).mean()),
                 "pitch_agreement": features.pitch_agreement}
 
-    # ----------------------------------------------------------------------------------------------------
-
-    def finish(self, footage: Footage, stages: dict[str, Data]) -> PreparedPerson:
-        """Manifest and report of the work done."""
-        config, content, clips, count = self.config, self.manifest.content, footage.clips, len(footage)
-        camera, face = CameraTrack.load(self.out / "camera.npz"), FaceTrack.load(self.out / "face.npz")
-        audio = media.read_audio(self.out / "audio.wav", config.sample_rate)
-        files = ("background.png", "camera.npz", "face.npz", "speech.npz", "audio.wav")
-        consent = content.get("consent")
-        if self.consent is not None or consent is None:
-            consent = {"text": self.consent or "", "date": date.today().isoformat() if self.consent else "",
-                       "granted": bool(self.consent)}
-        origins = [clip.to_json() for clip in clips]
-        cuts = [cut for clip in clips for cut in clip.seen.take.cuts]
-        content.update(
-            source=origins[0]["source"] if len(clips) == 1 else {"name": ", ".join(self.labels)},
-            clips=origins, width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
-            train_frames=count * (config.held_out - 1) // config.held_out, crop=origins[0]["crop"], cuts=cuts,
-            jumps=list(footage.jumps), consent=consent, options=vars(config),
-            hashes={"frames": stages["frames"]["sha256"], "masks": stages["masks"]["sha256"],
-                    "torso": stages["torso"]["sha256"],
-                    **{name: file_hash(self.out / name) for name in files}},
-        )
-        sync = stages["sync"]
-        content["result"] = {
-            "frames": count, "fps": config.fps, "seconds": count / config.fps, "size": config.size,
-            "frames_per_s": count / max(self.manifest.seconds, 1e-9),
-            "reprojection_px": stages["track"].get("reprojection_px"), "jitter_deg": stages["track"].get("jitter_deg"),
-            "audio_offset_frames": _largest(sync["offsets"]), "audio_moved_frames": _largest(sync["shifts"]),
-            "cuts": cuts, "jumps": list(footage.jumps),
-            "verdicts": {verdict.check: verdict.verdict for verdict in self.verdicts},
-            "report": str(self.out / "report.html"),
-        }
-        write_report(self.out, content, self.verdicts, stages, camera, face, audio)
-        content["finished"] = True
-        self.manifest.save()
-        return PreparedPerson.open(self.out)
-
-    def _late_verdicts(self, stages: dict[str, Data]) -> list[Verdict]:
-        """Checks of what the stages measured."""
-        error, sync, plate = stages["track"].get("reprojection_px"), stages["sync"], stages["background"]
-        verdicts = [] if error is None else [judge("tracking", error * 512 / self.config.size)]
-        verdicts.append(judge("every frame tracked", 100 * stages["landmarks"]["valid"]))
-        verdicts.append(judge("still background", plate["unrest"]))
-        verdicts.append(judge("speech", 100 * stages["speech"]["spoken"]))
-        if len(self.sources) > 1:
-            verdicts.append(judge("same background", plate["apart"]))
-        in_time = []
-        for offset, shift, drift in zip(sync["offsets"], sync["shifts"], sync["drifts"]):
-            note = f"after moving it by {-shift:+.1f} frames" if shift else ""
-            found = [] if offset is None else [judge("sound in time", offset - shift, note)]
-            in_time.append(found if drift is None else [*found, judge("sound speed", drift)])
-        return verdicts + _labelled(self.labels, in_time)
-
 
 def _load_libraries() -> None:
     """Load what the threads use before they begin: one stumbles over what is half loaded in another."""
     for name in ("geneface.speech.features", "mediapipe.tasks.python.vision", "scipy.ndimage", "scipy.spatial.transform"):
         importlib.import_module(name)
-
-
-def _largest(values: list[float | None]) -> float | None:
-    """The value farthest from zero, of those that are known."""
-    return max((value for value in values if value is not None), key=abs, default=None)

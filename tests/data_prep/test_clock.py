@@ -107,7 +107,7 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     config, take = replace(CONFIG, correct_sync=correct), Take(0, 800, (), ())
     (tmp_path / "empty").mkdir()
     source = Source(tmp_path / "a.mp4", None, None)
-    run = _Preparation([source], tmp_path / "empty", config, None)
+    run = _Preparation([source], tmp_path / "empty", config)
     run.out = tmp_path / "out"
     np.savez(run.out / "stages" / "landmarks.npz", landmarks=landmarks, valid=valid)
     footage = Footage.of([source], ["0"], [Examination(None, take, None, None, sound, [])])

@@ -189,7 +189,7 @@ def test_a_clip_more_is_looked_through_alone(halves, tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.prepare.scan", look)
     sources = [open_source(video, SMALL) for video in halves]
     for count in (1, 2, 2):
-        whole = _Preparation(sources[:count], tmp_path, SMALL, None)._look_through()
+        whole = _Preparation(sources[:count], tmp_path, SMALL)._look_through()
         assert len(whole) == 64 * count
     assert looked == halves
 

@@ -81,7 +81,7 @@ def redone(video: Path, person: Path, monkeypatch, config: PrepareConfig) -> set
 
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "stage", stage)
-        run = _Preparation([open_source(video, config)], person, config, None)
+        run = _Preparation([open_source(video, config)], person, config)
         run.work()
     return set(run.manifest.done_now)
 
