@@ -25,11 +25,11 @@ from .eyes import eye_openness, gaze_angles
 from .landmarks import Detections
 from .smooth import adaptive, fill, whittaker
 from .takes import pieces
-from .track_beliefs import expression_prior, used_landmarks
+from .track_beliefs import LIPS_APART, expression_prior, used_landmarks
 from .track_config import Person, TrackConfig, TrackQuality
 from .track_quality import WATCHED, compare, rotation_jitter
 from .track_solve import (
-    Frames, Head, Prior, frame_step, offset_step, person_step, pose_step, project,
+    Frames, Head, Prior, Trust, frame_step, offset_step, person_step, pose_step, project,
 )
 
 __all__ = ["Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track"]
@@ -56,23 +56,23 @@ def fit_person(
     """
     basis = basis or load_basis()
     side = max(width, height)
-    used, weights = used_landmarks(config)
+    used, trust = used_landmarks(config)
     head = _head(basis, used, width, height, (focal or config.focal * side), identity)
     frames, observed, prior = _keyframes(clips, head, used, config)
     scale = config.outlier
     for wide in (0.2, 0.1, 0.05, 0.02, 0.02, scale, scale, scale):
-        frames = pose_step(head, frames, observed, weights, wide)
+        frames = pose_step(head, frames, observed, trust, wide)
     focal_prior = None if focal else (np.log(config.focal * side), config.focal_spread**-2)
     share = config.keyframe_share
     # A constant gap between the lips would be a mouth that never closes: what opens them is expression.
-    together = np.searchsorted(used, np.stack([lm.LIPS_INNER_UPPER[1:-1], lm.LIPS_INNER_LOWER[1:-1]], 1))
+    together = np.searchsorted(used, LIPS_APART)
     for turn in range(config.person_rounds):
-        frames = frame_step(head, frames, observed, weights, scale, prior)
-        person_step(head, frames, observed, weights, scale, prior, 0.0 if identity is not None else 1.0,
+        frames = frame_step(head, frames, observed, trust, scale, prior)
+        person_step(head, frames, observed, trust, scale, prior, 0.0 if identity is not None else 1.0,
                     focal_prior, share)
         if turn >= config.person_rounds // 2:
-            frames = frame_step(head, frames, observed, weights, scale, prior)
-            offset_step(head, frames, observed, weights, scale, config.offset**-2, share * 0.25, together)
+            frames = frame_step(head, frames, observed, trust, scale, prior)
+            offset_step(head, frames, observed, trust, scale, config.offset**-2, share * 0.25, together)
     offsets = np.zeros((478, 3))
     offsets[used] = head.offsets
     return Person(head.identity.astype(np.float32), offsets.astype(np.float32), head.focal / side)
@@ -111,19 +111,19 @@ def fit_track(
     _require_face([detections])
     if person is None:
         person = fit_person([detections], width, height, basis, config, identity, focal)
-    used, weights = used_landmarks(config)
+    used, trust = used_landmarks(config)
     head = _head(basis, used, width, height, person.focal * max(width, height), person.identity)
     head.offsets = person.offsets[used].astype(np.float64)
     found = np.flatnonzero(detections.valid)
     observed = detections.landmarks[found][:, used].astype(np.float64)
     prior = expression_prior([detections], config)
-    frames = _fit_frames(head, observed, weights, prior, config)
+    frames = _fit_frames(head, observed, trust, prior, config)
 
     runs = pieces(detections.valid, jumps)
     whole = _spread(frames, detections.valid, runs)
     rough = whole.rotation
     whole = _smooth_pose(head, whole, detections.valid, runs, fps, config)
-    whole = _refit_expression(head, whole, found, runs, observed, weights, prior, config)
+    whole = _refit_expression(head, whole, found, runs, observed, trust, prior, config)
     whole.expression = _smooth_expression(whole.expression, detections.valid, runs, fps, config)
     return _result(basis, person, whole, rough, detections, runs, width, height, fps)
 
@@ -166,7 +166,7 @@ def _keyframes(
     return _start(head, observed, prior), observed, prior
 
 
-def _fit_frames(head: Head, observed: np.ndarray, weights: np.ndarray, prior: Prior, config: TrackConfig) -> Frames:
+def _fit_frames(head: Head, observed: np.ndarray, trust: Trust, prior: Prior, config: TrackConfig) -> Frames:
     """Pose and expression of every frame on its own."""
     parts = []
     for first in range(0, len(observed), _CHUNK):
@@ -174,9 +174,9 @@ def _fit_frames(head: Head, observed: np.ndarray, weights: np.ndarray, prior: Pr
         beliefs = prior.take(chunk)
         frames = _start(head, observed[chunk], beliefs)
         for wide in (0.2, 0.05, 0.02, 0.02, config.outlier):
-            frames = pose_step(head, frames, observed[chunk], weights, wide)
+            frames = pose_step(head, frames, observed[chunk], trust, wide)
         for _ in range(config.frame_rounds):
-            frames = frame_step(head, frames, observed[chunk], weights, config.outlier, beliefs)
+            frames = frame_step(head, frames, observed[chunk], trust, config.outlier, beliefs)
         parts.append(frames)
     return Frames(*(np.concatenate([getattr(p, name) for p in parts])
                     for name in ("rotation", "translation", "expression")))
@@ -229,7 +229,7 @@ def _smooth_pose(
 
 
 def _refit_expression(
-    head: Head, whole: Frames, found: np.ndarray, runs: list[slice], observed: np.ndarray, weights: np.ndarray,
+    head: Head, whole: Frames, found: np.ndarray, runs: list[slice], observed: np.ndarray, trust: Trust,
     prior: Prior, config: TrackConfig,
 ) -> Frames:
     """Expression again, given the smoothed pose, so that removed shaking is not mistaken for expression."""
@@ -238,7 +238,7 @@ def _refit_expression(
         chunk = slice(first, first + _CHUNK)
         frames = whole.take(found[chunk])
         for _ in range(2):
-            frames = frame_step(head, frames, observed[chunk], weights, config.outlier, prior.take(chunk), False)
+            frames = frame_step(head, frames, observed[chunk], trust, config.outlier, prior.take(chunk), False)
         expression[found[chunk]] = frames.expression
     valid = np.zeros(len(whole), bool)
     valid[found] = True

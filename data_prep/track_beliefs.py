@@ -10,7 +10,13 @@ from geneface.face import landmarks as lm
 
 from .landmarks import Detections
 from .track_config import TrackConfig
-from .track_solve import Prior
+from .track_solve import Prior, Trust
+
+# [P,2] landmarks that face each other over the gap between the lips, and between the lids.
+LIPS_APART = np.stack([lm.LIPS_INNER_UPPER[1:-1], lm.LIPS_INNER_LOWER[1:-1]], 1)
+LIDS_APART = np.concatenate([
+    np.stack([upper[1:-1], lower[1:-1]], 1)
+    for upper, lower in ((lm.EYE_RIGHT_UPPER, lm.EYE_RIGHT_LOWER), (lm.EYE_LEFT_UPPER, lm.EYE_LEFT_LOWER))])
 
 
 def landmark_weights() -> np.ndarray:
@@ -33,11 +39,13 @@ def landmark_weights() -> np.ndarray:
     return weights
 
 
-def used_landmarks(config: TrackConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the landmarks that count, and their precision [1/m^2]."""
+def used_landmarks(config: TrackConfig) -> tuple[np.ndarray, Trust]:
+    """Indices [L] of the landmarks that count, and how far they are trusted."""
     weights = landmark_weights()
     used = np.flatnonzero(weights)
-    return used, weights[used] * config.correlation / config.noise**2
+    pairs = np.searchsorted(used, np.concatenate([LIPS_APART, LIDS_APART]))
+    gaps = np.full(len(pairs), config.correlation / config.gap**2)
+    return used, Trust(weights[used] * config.correlation / config.noise**2, pairs, gaps)
 
 
 def expression_prior(clips: Sequence[Detections], config: TrackConfig) -> Prior:

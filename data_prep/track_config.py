@@ -11,6 +11,7 @@ class TrackConfig:
     """How the fit weighs evidence, priors and smoothness."""
 
     noise: float = 0.0015  # standard deviation of a landmark, model error included [m]
+    gap: float = 0.0005  # the same of the opening between lips or lids, whose two edges err together [m]
     correlation: float = 0.25  # neighbouring landmarks err together: each counts as this much of an independent one
     outlier: float = 0.006  # a miss beyond this counts little [m]
     keyframes: int = 90  # frames that identity and focal length are found on

@@ -137,12 +137,45 @@ def exponential(vectors: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(vectors).as_matrix()
 
 
-def robust(miss: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
-    """[T,2L] square roots of the points' weights [L] or [T,L], lowered for large misses (Geman and McClure 1987)."""
+@dataclass(frozen=True)
+class Trust:
+    """Precisions of what is observed.
+
+    Attributes:
+        points: [L] of each landmark [1/m^2].
+        pairs: [P,2] landmarks that face each other over a gap. They err together, so the gap is known better than they.
+        gaps: [P] precision of the gap [1/m^2].
+    """
+
+    points: np.ndarray
+    pairs: np.ndarray
+    gaps: np.ndarray
+
+
+def robust(miss: np.ndarray, precision: np.ndarray, scale: float) -> np.ndarray:
+    """[T,2L] square roots of the points' precisions [L], lowered for large misses (Geman and McClure 1987)."""
     half = miss.shape[1] // 2
     squared = miss[:, :half] ** 2 + miss[:, half:] ** 2
-    factor = (np.sqrt(weights) * scale**2 / (scale**2 + squared)).astype(np.float32)
+    factor = (np.sqrt(precision) * scale**2 / (scale**2 + squared)).astype(np.float32)
     return np.concatenate([factor, factor], 1)
+
+
+class Weighing:
+    """Rows of the least-squares problem times the square roots of their precisions, at the current misses."""
+
+    def __init__(self, trust: Trust, miss: np.ndarray, scale: float) -> None:
+        self._points = robust(miss, trust.points, scale)
+        half = miss.shape[1] // 2
+        self._sides = [np.concatenate([side, side + half]) for side in trust.pairs.T]
+        self._gaps = robust(self._across(miss), trust.gaps, scale)
+
+    def _across(self, rows: np.ndarray) -> np.ndarray:
+        return rows[:, self._sides[0]] - rows[:, self._sides[1]]
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """[T,2L,...] rows of landmarks to [T,2L+2P,...] weighed rows of landmarks, then gaps."""
+        shape = (*self._points.shape[:1], -1, *[1] * (rows.ndim - 2))
+        return np.concatenate([rows * self._points.reshape(shape), self._across(rows) * self._gaps.reshape(shape)], 1)
 
 
 def gram(left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
@@ -196,22 +229,20 @@ class Prior:
 
 
 def frame_step(
-    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, prior: Prior,
+    head: Head, frames: Frames, observed: np.ndarray, trust: Trust, scale: float, prior: Prior,
     move_pose: bool = True,
 ) -> Frames:
     """One Gauss-Newton step of pose and expression of every frame, with expression kept in [0,1]."""
     lin = linearise(head, frames, observed)
-    root = robust(lin.miss, weights, scale)
-    by_expression = lin.by(head.expression_part)
-    by_expression *= root[..., None]
-    miss = lin.miss * root
+    weigh = Weighing(trust, lin.miss, scale)
+    by_expression, miss = weigh(lin.by(head.expression_part)), weigh(lin.miss)
     data = gram(by_expression)
     h_ee = data + prior.matrix()
     # The system is set up for the new expression itself, not its change, so that bounds and prior apply to it.
     g_e = (data @ frames.expression[..., None])[..., 0] - gram(by_expression, miss) + prior.mean * prior.precision
     if not move_pose:
         return Frames(frames.rotation, frames.translation, bounded(h_ee, g_e, frames.expression))
-    pose = lin.pose * root[..., None]
+    pose = weigh(lin.pose)
     h_pp, h_pe = gram(pose), gram(pose, by_expression)
     g_p = (h_pe @ frames.expression[..., None])[..., 0] - gram(pose, miss)
     solved = np.linalg.solve(h_pp, np.concatenate([h_pe, g_p[..., None]], -1))
@@ -221,17 +252,17 @@ def frame_step(
     return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], expression)
 
 
-def pose_step(head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float) -> Frames:
+def pose_step(head: Head, frames: Frames, observed: np.ndarray, trust: Trust, scale: float) -> Frames:
     """One Gauss-Newton step of the pose alone."""
     lin = linearise(head, frames, observed)
-    root = robust(lin.miss, weights, scale)
+    root = robust(lin.miss, trust.points, scale)
     pose = lin.pose * root[..., None]
     step = np.linalg.solve(gram(pose) + 1e-9 * np.eye(POSE), -gram(pose, lin.miss * root)[..., None])[..., 0]
     return Frames(exponential(step[:, :3]) @ frames.rotation, frames.translation + step[:, 3:], frames.expression)
 
 
 def person_step(
-    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, prior: Prior,
+    head: Head, frames: Frames, observed: np.ndarray, trust: Trust, scale: float, prior: Prior,
     identity_precision: float, focal_prior: tuple[float, float] | None, share: float,
 ) -> None:
     """One Gauss-Newton step of identity and focal length, every frame's pose and expression eliminated. In place.
@@ -242,11 +273,11 @@ def person_step(
         share: how much each frame's evidence counts, under 1 since frames of one clip resemble each other.
     """
     lin = linearise(head, frames, observed)
-    root = robust(lin.miss, weights, scale)
+    weigh = Weighing(trust, lin.miss, scale)
     free = (frames.expression > 1e-4) & (frames.expression < 1 - 1e-4)
-    own = np.concatenate([lin.pose, lin.by(head.expression_part) * free[:, None]], -1) * root[..., None]
-    shared = np.concatenate([lin.by(head.identity_part), lin.focal[..., None]], -1) * root[..., None]
-    miss = lin.miss * root
+    own = weigh(np.concatenate([lin.pose, lin.by(head.expression_part) * free[:, None]], -1))
+    shared = weigh(np.concatenate([lin.by(head.identity_part), lin.focal[..., None]], -1))
+    miss = weigh(lin.miss)
     h_oo, h_os = gram(own), gram(own, shared)
     h_oo[:, POSE:, POSE:] += prior.matrix() * free[:, :, None] * free[:, None, :]
     h_oo[:, np.arange(POSE, h_oo.shape[1]), np.arange(POSE, h_oo.shape[1])] += ~free * 1.0
@@ -281,7 +312,7 @@ def person_step(
 
 
 def offset_step(
-    head: Head, frames: Frames, observed: np.ndarray, weights: np.ndarray, scale: float, precision: float, share: float,
+    head: Head, frames: Frames, observed: np.ndarray, trust: Trust, scale: float, precision: float, share: float,
     together: np.ndarray,
 ) -> None:
     """Least-squares shift of every landmark in head space, held near 0 by `precision`. In place.
@@ -290,7 +321,7 @@ def offset_step(
         together: [P,2] pairs of landmarks that touch in the neutral face.
     """
     lin = linearise(head, frames, observed)
-    w = robust(lin.miss, weights, scale) ** 2
+    w = robust(lin.miss, trust.points, scale) ** 2
     half = w.shape[1] // 2
     total = np.zeros((half, 3, 3))
     right = np.zeros((half, 3))
