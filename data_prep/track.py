@@ -32,7 +32,7 @@ from .track_solve import (
     Frames, Head, Prior, Trust, frame_step, offset_step, person_step, pose_step, project,
 )
 
-__all__ = ["Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track"]
+__all__ = ["Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track", "predicted_landmarks"]
 
 _CHUNK = 48  # frames fitted at a time: their derivatives stay in the processor's cache
 
@@ -126,6 +126,24 @@ def fit_track(
     whole = _refit_expression(head, whole, found, runs, observed, trust, prior, config)
     whole.expression = _smooth_expression(whole.expression, detections.valid, runs, fps, config)
     return _result(basis, person, whole, rough, detections, runs, width, height, fps)
+
+
+def predicted_landmarks(
+    camera: CameraTrack, face: FaceTrack, person: Person, basis: FaceBasis | None = None
+) -> np.ndarray:
+    """[T,478,2] where the fit expects MediaPipe to see the landmarks [px]: its bias and the person's shifts included."""
+    head = _whole_head(basis or load_basis(), person, camera.width, camera.height)
+    pose = camera.head_to_camera.astype(np.float64)
+    frames = Frames(pose[:, :3, :3], pose[:, :3, 3], face.expression.astype(np.float64))
+    return np.concatenate([
+        project(head, frames.take(slice(first, first + _CHUNK))) for first in range(0, len(frames), _CHUNK)])
+
+
+def _whole_head(basis: FaceBasis, person: Person, width: int, height: int) -> Head:
+    """All 478 landmarks of a person."""
+    head = _head(basis, np.arange(478), width, height, person.focal * max(width, height), person.identity)
+    head.offsets = person.offsets.astype(np.float64)
+    return head
 
 
 def _head(basis: FaceBasis, used: np.ndarray, width: int, height: int, focal: float, identity) -> Head:
@@ -268,8 +286,7 @@ def _result(
 ) -> tuple[CameraTrack, FaceTrack, TrackQuality]:
     """The boundary objects, and the fit compared with what was detected; `rough` [T,3,3] is the unsmoothed rotation."""
     valid, landmarks = detections.valid, _filled(detections.landmarks, detections.valid, runs)
-    head = _head(basis, np.arange(478), width, height, person.focal * max(width, height), person.identity)
-    head.offsets = person.offsets.astype(np.float64)
+    head = _whole_head(basis, person, width, height)
     errors, aspect = np.zeros((len(whole), 68)), np.zeros((len(whole), 2))
     watched = np.zeros((len(whole), len(WATCHED), 2))
     for first in range(0, len(whole), _CHUNK):

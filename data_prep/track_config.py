@@ -27,7 +27,7 @@ class TrackConfig:
     eyelid: float = 0.7  # of the weights that shut the eyes, whose scores hardly pass a half: the lids' edges are seen
     # Motion faster than this is taken for noise, in a resting and in a moving head [Hz].
     rotation_cutoff: tuple[float, float] = (1.0, 3.5)
-    place_cutoff: tuple[float, float] = (1.5, 5.0)
+    place_cutoff: tuple[float, float] = (1.2, 4.2)
     depth_cutoff: tuple[float, float] = (0.7, 2.0)
     mouth_cutoff: float = 12.5  # speech moves the lips up to 8 Hz and more: none at 25 fps [Hz]
     eyelid_cutoff: float = 12.5  # blinks

@@ -98,3 +98,20 @@ def compare(raw: np.ndarray, fitted: np.ndarray, fps: float, pieces: Sequence[sl
     late = np.array(lags)
     worst = [np.median(column[np.isfinite(column)]) for column in late.T if np.isfinite(column).any()]
     return float(ratio), float(max(worst, key=abs, default=0.0))
+
+
+def closed_lips_gap(raw: np.ndarray, fitted: np.ndarray, scale: float = 1.0) -> float:
+    """Median opening of the fitted lips where the detected ones touch (within a pixel), landmarks [T,478,2]; NaN where
+    they never do. `scale` takes pixels to those of a picture of 512."""
+    touching = lm.mouth_opening(raw) * scale < 1
+    return float(np.median(lm.mouth_opening(fitted)[touching]) * scale) if touching.any() else float("nan")
+
+
+def blink_depth(raw: np.ndarray, fitted: np.ndarray) -> float:
+    """How much of the detected closing of the lids the fitted ones do, median over blinks, landmarks [T,478,2]; NaN
+    without a blink."""
+    seen, found = (lm.eye_aspect(points).mean(1) for points in (raw, fitted))
+    awake, fitted_awake = np.quantile(seen, 0.8), np.quantile(found, 0.8)
+    lows = [t for t in range(3, len(seen) - 3) if seen[t] == seen[t - 3:t + 4].min() and seen[t] < 0.55 * awake]
+    depths = [(fitted_awake - found[t - 1:t + 2].min()) / (awake - seen[t]) for t in lows]
+    return float(np.median(depths)) if depths else float("nan")
