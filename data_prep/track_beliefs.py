@@ -59,6 +59,7 @@ def expression_prior(clips: Sequence[Detections], config: TrackConfig) -> Prior:
         scores[:, arkit.index(f"eyeLookDown{side}")] *= (1 - scores[:, arkit.index(f"eyeBlink{side}")]) ** 2
     spread = np.full(scores.shape[1], config.expression)
     spread[arkit.indices("eyeBlink*")] = config.eyelid
+    spread[arkit.indices("eyeLookIn*", "eyeLookOut*")] = config.gaze
     spread[arkit.index("mouthClose")] = config.expression * 0.4  # the jaw closes the mouth before the lips do
     spread[arkit.indices("jawForward", "cheekPuff")] = config.expression * 0.4
     spread[arkit.index("tongueOut")] = 0.01

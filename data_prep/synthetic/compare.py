@@ -9,6 +9,7 @@ from geneface.face import landmarks as lm
 from geneface.face.basis import load_basis
 from geneface.types import CameraTrack, FaceTrack
 
+from ..eyes import gaze_angles
 from .truth import SyntheticTruth
 
 _FAR_YAW, _FAR_PITCH = 25.0, 14.0  # a head turned further is at the end of its turn [deg]
@@ -38,8 +39,8 @@ def compare(truth: SyntheticTruth, camera: CameraTrack, face: FaceTrack) -> dict
 
     `landmarks_px` is the median distance of the fitted head's 68 points from the true ones, `detected_px` that of the
     detected landmarks; `rotation` is the median angle between fitted and true rotation (`_p95`; `_ends` at the ends of
-    turns; `_moving` with the constant part taken out); `yaw` and `pitch` are shares of the true movement found, `focal`
-    of the true focal length. The others are correlations with the truth, `_share` the share of the movement found.
+    turns; `_moving` with the constant part taken out); `yaw` and `pitch` are shares of the true movement found,
+    `focal_share` of the true focal length. The others are correlations with the truth, `_share` the share of the movement found.
     """
     scale = 512 / max(truth.width, truth.height)
     points = lm.MEDIAPIPE_TO_68
@@ -57,7 +58,7 @@ def compare(truth: SyntheticTruth, camera: CameraTrack, face: FaceTrack) -> dict
         "rotation_ends": np.median(error[ends]) if ends.any() else np.nan, "rotation_moving": np.median(moving),
         "yaw": slope(fitted_angles[:, 0], angles[:, 0]), "pitch": slope(fitted_angles[:, 1], angles[:, 1]),
         "yaw_most": np.abs(angles[:, 0]).max(), "pitch_most": np.abs(angles[:, 1]).max(),
-        "focal": camera.intrinsics[0, 0] / truth.intrinsics[0, 0],
+        "focal_share": camera.intrinsics[0, 0] / truth.intrinsics[0, 0],
     }
     for name, members in (("jaw", ["jawOpen"]), ("pucker", ["mouthPucker", "mouthFunnel"]),
                           ("smile", ["mouthSmile*"]), ("blink", ["eyeBlink*"])):
@@ -68,7 +69,10 @@ def compare(truth: SyntheticTruth, camera: CameraTrack, face: FaceTrack) -> dict
         out[name] = correlation(measure(found68), measure(true68))
         out[name + "_share"] = slope(measure(found68), measure(true68))
     out["lids"] = correlation(face.eye_open.mean(1), -truth.expression[:, arkit.indices("eyeBlink*")].sum(1))
+    # The drawn irises, not the gaze they were meant to show; none are seen under a lid.
+    gaze = gaze_angles(load_basis(), truth.expression)
+    awake = truth.expression[:, arkit.indices("eyeBlink*")].max(1) < 0.3
     for axis, name in enumerate(("gaze_across", "gaze_up")):
-        out[name] = correlation(face.gaze[:, axis], truth.gaze[:, axis])
-        out[name + "_share"] = slope(face.gaze[:, axis], truth.gaze[:, axis])
+        out[name] = correlation(face.gaze[awake, axis], gaze[awake, axis])
+        out[name + "_share"] = slope(face.gaze[awake, axis], gaze[awake, axis])
     return {name: float(value) for name, value in out.items()}

@@ -324,7 +324,7 @@ def test_synthetic_person_is_tracked_near_the_truth(tmp_path):
     from data_prep.synthetic.truth import SyntheticTruth
     from geneface import media
 
-    clip = make_synthetic(tmp_path, 1.6, 256, 3, identity_seed=7, motion=2.0)
+    clip = make_synthetic(tmp_path, 0.8, 256, 3, identity_seed=7, motion=2.0)
     truth = SyntheticTruth.load(clip.truth)
     camera, face, _ = fit_track(detect_landmarks(media.read_frames(clip.video, FPS), FPS), 256, 256, FPS)
     figures = compare(truth, camera, face)
