@@ -94,3 +94,11 @@ def test_hdr_is_brought_into_the_ordinary_range(tmp_path, transfer, name, white)
     assert np.ptp(shown, axis=-1).max() <= 4  # grey stays grey
     assert (np.diff(shown[:, 1]) > 0).all() and shown[0, 1] <= 30
     assert 140 <= shown[4, 1] <= 235  # white is bright, and highlights beyond it are kept apart
+
+
+def test_readers_that_share_a_tone_mapping_do_not_mix_their_frames(tmp_path):
+    dark, bright = (hdr(tmp_path / name, 18, np.full(6, level)) for name, level in (("a.mp4", 0.2), ("b.mp4", 0.6)))
+    alone = [[frame.mean() for frame in media.read_frames(video, 25)] for video in (dark, bright)]
+    together = [(a.mean(), b.mean()) for a, b in zip(media.read_frames(dark, 25), media.read_frames(bright, 25))]
+    assert len(together) == 3 and [list(each) for each in zip(*together)] == alone
+    assert together[0][1] > together[0][0] + 60

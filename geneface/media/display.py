@@ -5,7 +5,10 @@ Both conversions are FFmpeg's own filters, put in only for streams that need the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from threading import Lock
 
 import av
 import numpy as np
@@ -30,13 +33,30 @@ def bit_depth(frame: av.VideoFrame) -> int:
     return max((component.bits for component in frame.format.components), default=8)
 
 
-def _graph(frame: av.VideoFrame, steps: list[tuple[str, str]]) -> av.filter.Graph:
-    """A chain of filters for frames like this one."""
-    base = frame.time_base or Fraction(1, 1000)
+@dataclass(frozen=True)
+class _Kind:
+    """What frames that one chain of filters can take have in common."""
+
+    width: int
+    height: int
+    format: str
+    colorspace: int
+    range: int
+    transfer: int
+    primaries: int
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "_Kind":
+        return cls(frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range),
+                   int(frame.color_trc), int(frame.color_primaries))
+
+
+def _graph(kind: _Kind, time_base: Fraction, steps: list[tuple[str, str]]) -> av.filter.Graph:
+    """A chain of filters."""
     graph = av.filter.Graph()
-    source = graph.add("buffer", f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:"
-                                 f"time_base={base.numerator}/{base.denominator}:pixel_aspect=1/1:"
-                                 f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}")
+    source = graph.add("buffer", f"video_size={kind.width}x{kind.height}:pix_fmt={kind.format}:"
+                                 f"time_base={time_base.numerator}/{time_base.denominator}:pixel_aspect=1/1:"
+                                 f"colorspace={kind.colorspace}:range={kind.range}")
     for name, arguments in steps:
         node = graph.add(name, arguments)
         source.link_to(node)
@@ -44,6 +64,16 @@ def _graph(frame: av.VideoFrame, steps: list[tuple[str, str]]) -> av.filter.Grap
     source.link_to(graph.add("buffersink"))
     graph.configure()
     return graph
+
+
+@lru_cache(maxsize=2)
+def _tone_mapping(kind: _Kind, width: int, height: int) -> tuple[av.filter.Graph, Lock]:
+    """FFmpeg's perceptual mapping into BT.709, and who may use it: its table takes five seconds to make, so all
+    readers of like videos share it."""
+    return _graph(kind, Fraction(1, 1000), [
+        ("scale", f"w={width}:h={height}:flags=lanczos:intent=perceptual:out_primaries=bt709:"
+                  "out_transfer=bt709:out_color_matrix=bt709:out_range=pc"),
+        ("format", "rgb24")]), Lock()
 
 
 def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
@@ -63,18 +93,20 @@ def whole_frames(frames: Iterable[av.VideoFrame], interlaced: bool | None = None
         interlaced: True treats all as interlaced, False none; None does as each frame says of itself, which
             recorders sometimes forget.
     """
-    graph, shape = None, None
+    graph, kind = None, None
     for frame in frames:
         if interlaced is False or (graph is None and not interlaced and not frame.interlaced_frame):
             yield frame
             continue
-        now = (frame.width, frame.height, frame.format.name)
-        if now != shape:
+        now = _Kind.of(frame)
+        if now != kind:
             if graph is not None:
                 graph.vpush(None)
                 yield from _ready(graph)
             chosen = "all" if interlaced else "interlaced"
-            graph, shape = _graph(frame, [("bwdif", f"mode=send_frame:parity=auto:deint={chosen}")]), now
+            graph = _graph(now, frame.time_base or Fraction(1, 1000),
+                           [("bwdif", f"mode=send_frame:parity=auto:deint={chosen}")])
+            kind = now
         graph.vpush(frame)
         yield from _ready(graph)
     if graph is not None:
@@ -91,8 +123,6 @@ class Display:
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._mapping: av.filter.Graph | None = None
-        self._shape: tuple | None = None
 
     def picture(self, frame: av.VideoFrame) -> np.ndarray:
         """[H,W,3] uint8 RGB, upright, square pixels; HDR and wide colours brought into BT.709."""
@@ -107,15 +137,10 @@ class Display:
         return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
 
     def _mapped(self, frame: av.VideoFrame) -> np.ndarray:
-        """[H,W,3] uint8, not yet turned: FFmpeg's perceptual tone mapping."""
+        """[H,W,3] uint8, not yet turned."""
         if int(frame.colorspace) == _UNSPECIFIED:
             frame.colorspace = _BT2020_MATRIX
-        shape = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
-        if shape != self._shape:
-            self._mapping = _graph(frame, [
-                ("scale", f"w={self.size[0]}:h={self.size[1]}:flags=lanczos:intent=perceptual:out_primaries=bt709:"
-                          "out_transfer=bt709:out_color_matrix=bt709:out_range=pc"),
-                ("format", "rgb24")])
-            self._shape = shape
-        self._mapping.vpush(frame)
-        return self._mapping.vpull().to_ndarray()
+        graph, free = _tone_mapping(_Kind.of(frame), *self.size)
+        with free:
+            graph.vpush(frame)
+            return graph.vpull().to_ndarray()
