@@ -21,7 +21,8 @@ _BOX = (-0.45, -0.6, 1.45, 1.3)  # left, top, right, bottom of what of it is com
 _BODY = 64  # longer side at which the torso is compared [px]
 _NEAREST = 9  # references that a frame is compared with
 _APART = 25  # frames that they are off at least: what is in front now may have been so then
-_ODD = 15.0  # least difference that counts [levels of 8-bit Lab, lightness halved]
+_ODD = 9.0  # least difference that counts [levels of 8-bit Lab, lightness halved]
+_LIKE = 5.0  # difference up to which a place is surely as usual
 _STRAYS = 2.5  # times what a place strays by itself in most references
 _ROUNDS = 3  # of finding the references that are covered themselves
 _LEAST = 0.02  # smallest thing that is believed [face boxes]
@@ -134,7 +135,7 @@ class Usual:
         return chosen if len(chosen) == _NEAREST and np.isfinite(distance[chosen]).all() else chosen[:0]
 
     def odd(self, frame: np.ndarray, landmarks: np.ndarray, number: int) -> np.ndarray:
-        """[h,w] uint8 of a frame at `_FINE`: 0 looks as usual, 1 does not, 2 not judged.
+        """[h,w] uint8 of a frame at `_FINE`: 0 surely looks as usual, 1 surely does not, 2 may or may not.
 
         Args:
             frame: [H,W,3] uint8 RGB.
@@ -155,9 +156,9 @@ class Usual:
         for views, limit, own, place in zip(self._views[::-1], self._limits[::-1], (_body(frame), _head(frame, matrix)),
                                             (body_to_fine, upright_to_fine)):
             value = views.unlike(own, chosen)
-            verdict = np.dstack([(value > 0).astype(np.uint8) * 255, (value > limit).astype(np.uint8) * 255])
+            verdict = np.dstack([cv2.inRange(value, 0.5, _LIKE), cv2.compare(value, limit, cv2.CMP_GT)])
             verdict = cv2.warpAffine(verdict, place, (width, height), flags=cv2.INTER_LINEAR)
-            out[verdict[..., 0] > 127] = 0
+            out[(verdict[..., 0] > 127) & (out != 1)] = 0
             out[verdict[..., 1] > 127] = 1
         return out
 

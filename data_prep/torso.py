@@ -114,7 +114,7 @@ class TypicalTorso:
             _, place = cv2.findTransformECC(self.grey, grey, place, cv2.MOTION_EUCLIDEAN, stop, inside, 3)
         except cv2.error:  # nothing to hold on to: taken to stand still
             return np.eye(2, 3, dtype=np.float32)
-        scale = self.layer.shape[1] / grey.shape[1]
+        scale = self.layer.shape[1] // grey.shape[1]
         place[:, 2] = place[:, 2] * scale + (scale - 1) / 2 * (np.eye(2) - place[:, :2]).sum(1)
         return place if np.abs(place[:, 2]).max() < 0.25 * max(self.layer.shape) else np.eye(2, 3, dtype=np.float32)
 
@@ -192,11 +192,13 @@ def _go_on_upwards(layer: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _small(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grey picture [h,w] float32 and its torso [h,w] uint8, to find the torso by."""
-    scale = _TRACKED / max(mask.shape)
-    size = max(8, round(mask.shape[1] * scale)), max(8, round(mask.shape[0] * scale))
-    grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    torso = cv2.resize(mask[..., 1], size, interpolation=cv2.INTER_AREA)
-    hidden = cv2.dilate(cv2.resize(hidden_share(mask), size, interpolation=cv2.INTER_AREA), np.ones((3, 3), np.uint8))
+    # A whole factor: quick, and exact in its place.
+    factor = max(1, round(max(mask.shape) / _TRACKED))
+    height, width = mask.shape[0] // factor, mask.shape[1] // factor
+    frame, mask = (cv2.resize(picture[:height * factor, :width * factor], (width, height), interpolation=cv2.INTER_AREA)
+                   for picture in (frame, mask))
+    grey, torso = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.extractChannel(mask, 1)
+    hidden = cv2.dilate(hidden_share(mask), np.ones((3, 3), np.uint8))
     # The outline belongs to it: plain clothes have no other mark.
     inside = (cv2.dilate(torso, np.ones((3, 3), np.uint8)) > 127) & (hidden < 25)
     return grey.astype(np.float32), inside.astype(np.uint8)
