@@ -21,15 +21,14 @@ from scipy.spatial.transform import Rotation
 
 from geneface import ops
 from geneface.errors import UserError
-from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import FaceBasis
 from geneface.types import CameraTrack, FaceTrack
 
+from .skin import Skin
 from .smooth import adaptive, jitter
 from .takes import pieces
 
 _SIDE = 512  # longest side of the pictures that are compared [px]
-_BELOW_NOSE = 2  # MediaPipe's landmark where the nose meets the upper lip
 _MARGIN = 24  # around the skin: landmarks may miss the head by that much [px]
 _DIRECTION = 0.1  # views closer than this hide the same skin [rad]
 _BLUR = 1.6  # what is finer is noise [px]
@@ -62,7 +61,7 @@ class PhotometricQuality:
     """What the refinement did.
 
     Attributes:
-        samples: skin samples that had a say; 0 where there were too few and nothing was changed.
+        samples: skin samples that had a say; 0 where nothing was changed.
         turned_deg: RMS change of rotation [deg].
         moved_px: RMS change of the face's place in the picture [px of the original].
         jitter_deg: RMS rotation faster than 5 Hz afterwards, true movement included [deg].
@@ -88,70 +87,6 @@ def small_grey(path: Path, size: int) -> np.ndarray:
     return picture
 
 
-class Skin:
-    """Samples of the skin that moves with the skull, on the grid of a cylinder around the head.
-
-    Forehead, temples, nose and the cheeks beside it; eyelids, brows, mouth, hair, ears and neck are left out.
-
-    Attributes:
-        grid: [h,w] number of the sample at each cell of the unwrapped skin, -1 where there is none.
-        mean: [S,3] samples of the neutral head; expression: [52,S,3] their displacements at weight 1 [m].
-        normals: [S,3] outward units.
-        head: [V,3] and triangles: [F,3] what may hide samples.
-    """
-
-    _LIDS, _MOUTH, _BROWS = 0.002, 0.007, 0.0075  # what these move further than this is not rigid [m]
-    _RADIUS = 0.09  # of the cylinder: there its cells are square [m]
-    _REACH = 1.4  # angle from straight ahead [rad]
-
-    def __init__(self, basis: FaceBasis, identity: np.ndarray, spacing: float) -> None:
-        self.head = np.asarray(basis.vertices(identity), np.float32)
-        inside = np.isin(np.arange(len(self.head)), basis.regions["skin"])
-        self.triangles = basis.triangles[inside[basis.triangles].all(1)].astype(np.int32)
-        angle = np.arctan2(self.head[:, 0], -self.head[:, 2])
-        rigid = np.abs(angle) < self._REACH
-        reach = np.linalg.norm(basis.expression, axis=-1)  # [52,V]
-        for names, limit in ((("eye",), self._LIDS), (("jaw", "mouth"), self._MOUTH), (("brow",), self._BROWS)):
-            rigid &= reach[[name.startswith(names) for name in ARKIT_NAMES]].max(0) <= limit
-        for region in ("lips", "brows", "scalp", "ears", "neck"):
-            rigid[basis.regions[region]] = False
-        rigid &= self.head[:, 1] < basis.landmarks478(identity)[_BELOW_NOSE, 1]
-        front = self.triangles[rigid[self.triangles].all(1)]
-        flat = np.stack([angle * self._RADIUS / spacing, self.head[:, 1] / spacing,
-                         1 - np.hypot(self.head[:, 0], self.head[:, 2])], 1)
-        flat[:, :2] -= flat[front.ravel(), :2].min(0)
-        width, height = np.ceil(flat[front.ravel(), :2].max(0)).astype(int)
-        number, weights, _ = ops.rasterize(
-            torch.from_numpy(flat.astype(np.float32)), torch.from_numpy(front), int(height), int(width))
-        used = number.numpy() >= 0
-        corners, weights = front[number.numpy()[used]], weights.numpy()[used][..., None]
-        self.grid = np.where(used, np.cumsum(used).reshape(used.shape) - 1, -1)
-        self.mean, self.expression = (
-            (part[..., corners, :] * weights).sum(-2).astype(np.float32) for part in (self.head, basis.expression))
-        a, b, c = (self.head[corners[:, k]] for k in range(3))
-        normals = np.cross(b - a, c - a)
-        normals *= np.sign((normals * self.mean).sum())
-        self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def keep(self, chosen: np.ndarray) -> None:
-        """Leave out all samples but the `chosen` [S] bool."""
-        self.grid = np.where((self.grid >= 0) & chosen[self.grid], (np.cumsum(chosen) - 1)[self.grid], -1)
-        self.mean, self.normals = self.mean[chosen], self.normals[chosen]
-        self.expression = np.ascontiguousarray(self.expression[:, chosen])
-
-    def points(self, expression: np.ndarray) -> np.ndarray:
-        """[S,3] in head space for weights [52]."""
-        shift = expression.astype(np.float32) @ self.expression.reshape(len(self.expression), -1)
-        return self.mean + shift.reshape(-1, 3)
-
-    def picture(self, values: np.ndarray) -> np.ndarray:
-        """[h,w] of one value per sample, NaN where there is none."""
-        return np.where(self.grid >= 0, values[self.grid], np.nan)
-
-
 def fine_texture(picture: np.ndarray, detail: int) -> np.ndarray:
     """[h,w,3] float32 of a grey picture uint8: the fine part of log brightness, and its derivatives along x and y.
 
@@ -165,7 +100,7 @@ def fine_texture(picture: np.ndarray, detail: int) -> np.ndarray:
 
 @dataclass
 class Patch:
-    """The part of a frame where the head is: `fine_texture` [h,w,3], and where its corner lies in the frame [2] (px)."""
+    """The part of a frame where the head is: `fine_texture` [h,w,3], and its corner's place in the frame [2] (px)."""
 
     fine: np.ndarray
     corner: np.ndarray
@@ -322,38 +257,58 @@ def refine_pose(
         jumps: first frames after jumps, across which nothing is smoothed.
 
     Returns:
-        The camera with refined poses, and what was done. Too few frames or too little skin: the camera as it was.
+        The camera with refined poses, and what was done. Too few frames, too little skin, or a result that the
+        landmarks contradict: the camera as it was.
 
     Raises:
         ValueError: camera and face of different lengths.
     """
     if len(camera) != len(face):
         raise ValueError(f"face: {len(face)} frames, but the camera has {len(camera)}")
-    found = np.flatnonzero(face.valid)
     alignment = Alignment(camera, face, basis, config)
-    poses, samples = alignment.start.copy(), 0
-    if len(found) >= 3:
-        chosen = np.unique(np.linspace(0, len(found) - 1, min(config.keyframes, len(found))).round().astype(int))
-        alignment.learn([read(int(index)) for index in found[chosen]], found[chosen].tolist())
-        if len(alignment.skin) >= _LEAST:
-            samples = len(alignment.skin)
-            last = int(found[0])
-            for index in found.tolist():
-                # What the landmarks miss now is what they missed a moment ago.
-                known = poses[last] @ np.linalg.inv(alignment.start[last]) @ alignment.start[index]
-                poses[index] = alignment.align(alignment.patch(read(index), index), index, known)
-                last = index
-            poses = np.concatenate([
-                _smooth(poses[run], alignment.start[run], face.valid[run], alignment.middle, camera.fps, config)
-                for run in pieces(face.valid, jumps)])
-    turned = Rotation.from_matrix(poses[:, :3, :3] @ alignment.start[:, :3, :3].transpose(0, 2, 1)).magnitude()
-    before, after = (_place(matrices, alignment.middle) for matrices in (alignment.start, poses))
-    focal = float(camera.intrinsics[0, 0])
-    moved = focal * np.linalg.norm(after[:, :2] / after[:, 2:] - before[:, :2] / before[:, 2:], axis=1)
-    rotation = Rotation.from_matrix(poses[:, :3, :3])
-    fast = np.linalg.norm(jitter((rotation.mean().inv() * rotation).as_rotvec(), camera.fps), axis=1)
-    quality = PhotometricQuality(samples, _rms(np.rad2deg(turned)), _rms(moved), _rms(np.rad2deg(fast)))
-    return replace(camera, head_to_camera=poses.astype(camera.head_to_camera.dtype)), quality
+    poses = _follow(alignment, read, face.valid, config)
+    if poses is None:
+        return camera, _quality(camera, camera, alignment.middle, 0)
+    poses = np.concatenate([
+        _smooth(poses[run], alignment.start[run], face.valid[run], alignment.middle, camera.fps, config)
+        for run in pieces(face.valid, jumps)])
+    refined = replace(camera, head_to_camera=poses.astype(camera.head_to_camera.dtype))
+    quality = _quality(camera, refined, alignment.middle, len(alignment.skin))
+    # Landmarks do not miss by that much all through a clip: the texture has lost the head.
+    furthest = config.place * max(camera.width, camera.height) / _SIDE
+    if quality.turned_deg > 2 * config.rotation or quality.moved_px > furthest:
+        return camera, _quality(camera, camera, alignment.middle, 0)
+    return refined, quality
+
+
+def _follow(alignment: Alignment, read: Callable[[int], np.ndarray], valid: np.ndarray,
+            config: PhotometricConfig) -> np.ndarray | None:
+    """[T,4,4] the pose of every valid frame that agrees with the clip's texture; None where there is too little."""
+    found = np.flatnonzero(valid)
+    if len(found) < 3:
+        return None
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(config.keyframes, len(found))).round().astype(int))
+    alignment.learn([read(int(index)) for index in found[chosen]], found[chosen].tolist())
+    if len(alignment.skin) < _LEAST:
+        return None
+    poses, last = alignment.start.copy(), int(found[0])
+    for index in found.tolist():
+        # What the landmarks miss now is what they missed a moment ago.
+        known = poses[last] @ np.linalg.inv(alignment.start[last]) @ alignment.start[index]
+        poses[index] = alignment.align(alignment.patch(read(index), index), index, known)
+        last = index
+    return poses
+
+
+def _quality(before: CameraTrack, after: CameraTrack, middle: np.ndarray, samples: int) -> PhotometricQuality:
+    rotations = [Rotation.from_matrix(camera.head_to_camera[:, :3, :3]) for camera in (before, after)]
+    places = [_place(camera.head_to_camera.astype(np.float64), middle) for camera in (before, after)]
+    rays = [place[:, :2] / place[:, 2:] for place in places]
+    fast = jitter((rotations[1].mean().inv() * rotations[1]).as_rotvec(), after.fps)
+    return PhotometricQuality(
+        samples=samples, turned_deg=_rms(np.rad2deg((rotations[1] * rotations[0].inv()).magnitude())),
+        moved_px=_rms(np.linalg.norm(rays[1] - rays[0], axis=1)) * float(after.intrinsics[0, 0]),
+        jitter_deg=_rms(np.rad2deg(np.linalg.norm(fast, axis=1))))
 
 
 def _rms(values: np.ndarray) -> float:

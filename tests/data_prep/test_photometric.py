@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from data_prep.photometric import PhotometricConfig, Skin, refine_pose, small_grey
+from data_prep.photometric import PhotometricConfig, refine_pose, small_grey
+from data_prep.skin import Skin
 from geneface import ops
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
@@ -150,6 +151,19 @@ def test_clips_of_few_frames(clip, frames):
     assert (quality.samples == 0) == (frames < 3)
     if frames < 3:
         assert np.array_equal(refined.head_to_camera, camera.head_to_camera)
+
+
+def test_a_result_that_landmarks_contradict_is_dropped(clip):
+    aside = [np.roll(picture, 16, axis=1) for picture in clip.pictures]
+    camera, quality = clip.refine(pictures=aside)
+    assert quality.samples == 0 and quality.turned_deg == 0 and camera is clip.camera
+
+
+def test_noise_moves_nothing_far(clip):
+    rng = np.random.default_rng(3)
+    noise = [rng.integers(60, 200, (SIZE, SIZE)).astype(np.uint8) for _ in range(FRAMES)]
+    _, quality = clip.refine(pictures=noise)
+    assert quality.turned_deg < 0.4 and quality.moved_px < 0.4
 
 
 def test_lengths_must_agree(clip):
