@@ -19,7 +19,7 @@ RIGID = np.array([168, 6, 197, 195, 33, 133, 263, 362])
 WATCHED = np.unique(np.concatenate([RIGID, lm.EYE_RIGHT, lm.EYE_LEFT, [13, 14]]))
 _SLOW = 3.0  # Hz
 _LAGS = 3  # frames looked at either way
-_LEAST_MOVEMENT = 0.5  # correlation of raw and fitted movement, below which there is nothing to time
+_LEAST_MOVEMENT = 0.8  # correlation of raw and fitted movement, below which it is mostly noise, with nothing to time
 
 
 def rotation_jitter(rotation: np.ndarray, fps: float, pieces: Sequence[slice]) -> float:
