@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from geneface.errors import UserError
 from geneface.face import arkit
 from geneface.face import landmarks as lm
-from geneface.face.basis import _FILE, AnnyBasis, FaceBasis, LinearBasis, load_basis
+from geneface.face.basis import _FILE, AnnyBasis, FaceBasis, LinearBasis, _load_bias, load_basis
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +197,25 @@ def test_arrays_that_do_not_fit_are_named(basis):
 
 def test_file_is_small():
     assert _FILE.stat().st_size < 4_000_000
+
+
+def test_bias_of_the_seen_landmarks_is_alike_on_both_sides_and_closes_no_lips(basis):
+    bias = load_basis().landmark_bias
+    assert bias.shape == (55, 478, 3) and 1e-4 < np.abs(bias).mean() < 5e-3
+    upper, lower = lm.LIPS_INNER_UPPER, lm.LIPS_INNER_LOWER
+    assert np.array_equal(bias[:, upper], bias[:, lower])
+    other = bias[:, load_basis().landmark_mirror] * [-1, 1, 1]
+    assert np.allclose(other[[0, 2]], bias[[0, 2]], atol=1e-4) and np.allclose(other[1], -bias[1], atol=1e-4)
+
+
+def test_seen_landmarks_are_those_of_the_basis_where_no_bias_is_known(basis):
+    plain = LinearBasis(basis.mean, basis.identity, basis.expression, basis.triangles, basis.regions,
+                        basis.landmark_vertices, basis.landmark_weights)
+    mean, identity, expression, view = plain.seen_landmarks
+    assert np.array_equal(mean, plain.landmark_basis[0]) and np.array_equal(expression, plain.landmark_basis[2])
+    assert np.array_equal(identity, plain.landmark_basis[1]) and view.shape == (2, 478, 3) and not view.any()
+
+
+def test_a_missing_bias_is_the_users_error(tmp_path):
+    with pytest.raises(UserError, match="landmark bias"):
+        _load_bias(tmp_path / "none.safetensors")
