@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ class Manifest:
     """`manifest.json` of a person's folder while it is being made.
 
     Args:
-        folder: the person's folder.
+        folder: the person's folder; what a killed run left half-written there is removed.
 
     Raises:
         UserError: the folder holds something else.
@@ -50,8 +51,10 @@ class Manifest:
                 raise UserError(f"{self.path}: unreadable; delete {folder} and run geneface prepare again") from error
             if content.get("schema_version") == PreparedPerson.SCHEMA_VERSION:
                 self.content = {**content, "stages": stages}
-        elif folder.is_dir() and any(folder.iterdir()):
+        elif folder.is_dir() and not set(folder.iterdir()) <= set(_half_written(folder)):
             raise UserError(f"{folder}: is not empty and not a prepared person; give another folder with -o")
+        for path in _half_written(folder):
+            path.unlink()
 
     def save(self) -> None:
         with self._lock:
@@ -114,6 +117,12 @@ class Manifest:
         return total
 
 
+def _half_written(folder: Path) -> list[Path]:
+    """What `write_atomically` leaves of a file when it is killed."""
+    return [path for place in (folder, folder / "stages") for path in place.glob(".*.part*")
+            if re.fullmatch(r"\..+\.\d+\.part(\.\w+)?", path.name)]
+
+
 def _size(path: Path) -> list[int]:
     if path.is_dir():
         sizes = [entry.stat().st_size for entry in os.scandir(path) if entry.is_file()]
@@ -134,7 +143,7 @@ def side_by_side(first: Callable[[], Any], *others: Callable[[], Any]) -> list[A
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; what a killed one left half-written is removed.
+    """Keep other processes that ask for it out of a folder, where its file system knows locks.
 
     Raises:
         UserError: another process is at work there.
@@ -148,8 +157,8 @@ def sole_use(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise UserError(f"{folder}: another geneface prepare is at work there; wait for it to end, or give another "
                             "folder with -o") from error
-        for path in folder.rglob(".*.part*"):
-            path.unlink()
+        except OSError:
+            pass  # a file system without locks
         yield
     finally:
         os.close(handle)  # which gives the lock back

@@ -115,56 +115,30 @@ def test_stages_that_are_no_longer_asked_for_are_forgotten(tmp_path):
 
 
 def test_one_process_at_a_time(tmp_path):
-    (tmp_path / ".camera.99.part.npz").write_text("half")
-    (tmp_path / "camera.npz").write_text("whole")
     with sole_use(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == ["camera.npz"]
         with pytest.raises(UserError, match="another geneface prepare is at work"), sole_use(tmp_path):
             pass
     with sole_use(tmp_path):
         pass
 
 
-def test_a_killed_run_goes_on(tmp_path):
-    work = Work(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        work.run(fail_at="b")
-    work.done = []
-    assert work.run() == ["b", "c"]
-
-
-def test_finished_mark_goes_when_work_begins(tmp_path):
-    work = Work(tmp_path)
-    work.run()
-    manifest = Manifest(tmp_path)
-    manifest.content["finished"] = True
-    manifest.save()
-    work.run()
-    assert json.loads((tmp_path / "manifest.json").read_text())["finished"] is True
-    work.run(second=5)
-    assert json.loads((tmp_path / "manifest.json").read_text())["finished"] is False
-
-
-def test_foreign_folders_are_refused(tmp_path):
-    (tmp_path / "holiday.jpg").write_text("x")
+def test_what_was_half_written_goes_and_nothing_else(tmp_path):
+    (tmp_path / ".manifest.41.part.json").write_text("{")
+    Manifest(tmp_path).save()  # a run that was killed at its first step
+    (tmp_path / "stages").mkdir()
+    kept = [".film.part", "notes.12.part.txt", "stages/.a.part1.rar", "camera.npz"]
+    for name in (*kept, ".camera.99.part.npz", "stages/.landmarks.7.part.npz"):
+        (tmp_path / name).write_text("x")
+    Manifest(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"manifest.json", *kept}
+    foreign = tmp_path / "downloads"
+    foreign.mkdir()
+    for name in (".camera.99.part.npz", "letter.txt"):
+        (foreign / name).write_text("x")
     with pytest.raises(UserError, match="not empty"):
-        Manifest(tmp_path)
-    (tmp_path / "manifest.json").write_text("{broken")
-    with pytest.raises(UserError, match="unreadable"):
-        Manifest(tmp_path)
-
-
-def test_other_schema_starts_anew(tmp_path):
-    work = Work(tmp_path)
-    work.run()
-    content = json.loads((tmp_path / "manifest.json").read_text()) | {"schema_version": 99}
-    (tmp_path / "manifest.json").write_text(json.dumps(content))
-    assert work.run() == ["a", "b", "c"]
-
-
-def test_file_hash(tmp_path):
-    (tmp_path / "f").write_bytes(b"abc")
-    assert file_hash(tmp_path / "f").startswith("ba7816bf")
+        Manifest(foreign)
+    assert len(list(foreign.iterdir())) == 2
 
 
 def test_work_through_threads_keeps_its_order_and_stops_with_its_caller():
