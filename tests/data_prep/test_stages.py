@@ -141,6 +141,48 @@ def test_what_was_half_written_goes_and_nothing_else(tmp_path):
     assert len(list(foreign.iterdir())) == 2
 
 
+def test_a_killed_run_goes_on(tmp_path):
+    work = Work(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        work.run(fail_at="b")
+    work.done = []
+    assert work.run() == ["b", "c"]
+
+
+def test_finished_mark_goes_when_work_begins(tmp_path):
+    work = Work(tmp_path)
+    work.run()
+    manifest = Manifest(tmp_path)
+    manifest.content["finished"] = True
+    manifest.save()
+    work.run()
+    assert json.loads((tmp_path / "manifest.json").read_text())["finished"] is True
+    work.run(second=5)
+    assert json.loads((tmp_path / "manifest.json").read_text())["finished"] is False
+
+
+def test_foreign_folders_are_refused(tmp_path):
+    (tmp_path / "holiday.jpg").write_text("x")
+    with pytest.raises(UserError, match="not empty"):
+        Manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("{broken")
+    with pytest.raises(UserError, match="unreadable"):
+        Manifest(tmp_path)
+
+
+def test_other_schema_starts_anew(tmp_path):
+    work = Work(tmp_path)
+    work.run()
+    content = json.loads((tmp_path / "manifest.json").read_text()) | {"schema_version": 99}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    assert work.run() == ["a", "b", "c"]
+
+
+def test_file_hash(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_hash(tmp_path / "f").startswith("ba7816bf")
+
+
 def test_work_through_threads_keeps_its_order_and_stops_with_its_caller():
     gate, done = threading.Event(), []
 
