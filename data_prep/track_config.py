@@ -28,7 +28,7 @@ class TrackConfig:
     gaze: float = 1.0  # of the weights that turn the eyes aside: irises are seen well, but for up and down
     # Motion faster than this is taken for noise, in a resting and in a moving head [Hz].
     rotation_cutoff: tuple[float, float] = (1.0, 3.5)
-    place_cutoff: tuple[float, float] = (1.2, 4.0)
+    place_cutoff: tuple[float, float] = (1.2, 3.8)
     depth_cutoff: tuple[float, float] = (0.7, 2.0)
     mouth_cutoff: float = 12.5  # speech moves the lips up to 8 Hz and more: none at 25 fps [Hz]
     eyelid_cutoff: float = 12.5  # blinks
