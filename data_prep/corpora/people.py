@@ -20,6 +20,7 @@ from .layouts import Source
 
 T = TypeVar("T")
 Size = tuple[int, int]
+_VERSION = 2  # raised when tracking finds another identity on the same clips
 PERSON_CLIPS = 40  # of one speaker, on which identity and focal length are found
 
 
@@ -36,7 +37,7 @@ def fit_people(found: list[Detections], size: Size) -> Person:
 
 def person_file(sources: tuple[Source, ...], folder: Path) -> Path:
     """Where the identity found on these files is kept."""
-    identity = hashlib.sha256(repr([(s.name, s.size, s.changed) for s in sources]).encode()).hexdigest()
+    identity = hashlib.sha256(repr((_VERSION, [(s.name, s.size, s.changed) for s in sources])).encode()).hexdigest()
     return folder / "people" / f"{identity[:32]}.npz"
 
 

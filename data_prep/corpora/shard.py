@@ -24,7 +24,7 @@ from .people import Person, Size, chosen, expression_of, find_person, fit_people
 from .renderings import render
 from .timing import offsets
 
-_VERSION = 3  # raised when the code changes what a shard holds
+_VERSION = 4  # raised when the code changes what a shard holds
 _OPTIONS = ("longest_seconds", "min_valid", "max_second_face", "min_face_px", "max_fit_error", "max_offset_frames",
             "renderings", "seed")  # of the configuration, that change what a shard holds
 
