@@ -41,7 +41,7 @@ from .smooth import fill
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
 from .torso import write_torso
-from .track import fit_track
+from .track import fit_track, refit_expression
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -165,7 +165,7 @@ class _Preparation:
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
-            return manifest.stage("track", 2, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
+            return manifest.stage("track", 3, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
                                   ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
@@ -275,7 +275,9 @@ class _Preparation:
         if self.config.photometric:
             camera, refined = refine_pose(lambda index: small_grey(self.frames.path(index), size), camera, face,
                                           load_basis(), jumps)
-            figures.update(vars(refined))
+            raw_jitter = quality.raw_jitter_deg
+            face, quality = refit_expression(found, camera, face, quality.person, load_basis(), jumps=jumps)
+            figures = {**quality.summary(), **vars(refined), "raw_jitter_deg": raw_jitter}
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
         return {**figures, "worst_frames": quality.worst_frames(found.valid, 6)}

@@ -32,7 +32,9 @@ from .track_solve import (
     Frames, Head, Prior, Trust, frame_step, offset_step, person_step, pose_step, project,
 )
 
-__all__ = ["Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track", "predicted_landmarks"]
+__all__ = [
+    "Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track", "predicted_landmarks", "refit_expression",
+]
 
 _CHUNK = 48  # frames fitted at a time: their derivatives stay in the processor's cache
 
@@ -126,6 +128,33 @@ def fit_track(
     whole = _refit_expression(head, whole, found, runs, observed, trust, prior, config)
     whole.expression = _smooth_expression(whole.expression, detections.valid, runs, fps, config)
     return _result(basis, person, whole, rough, detections, runs, width, height, fps)
+
+
+def refit_expression(
+    detections: Detections, camera: CameraTrack, face: FaceTrack, person: Person, basis: FaceBasis | None = None,
+    config: TrackConfig = TrackConfig(), jumps: Sequence[int] = (),
+) -> tuple[FaceTrack, TrackQuality]:
+    """The face again for poses other than those it was fitted with, such as refined ones.
+
+    Args:
+        detections, person, basis, config, jumps: as given to `fit_track`, or in its quality.
+        camera: the new poses.
+        face: the face as fitted with the old ones.
+
+    Returns:
+        The face, and how good it is with these poses (its raw jitter is theirs).
+    """
+    basis = basis or load_basis()
+    used, trust = used_landmarks(config)
+    head = _head(basis, used, camera.width, camera.height, float(camera.intrinsics[0, 0]), person.identity)
+    head.offsets = person.offsets[used].astype(np.float64)
+    found, runs = np.flatnonzero(detections.valid), pieces(detections.valid, jumps)
+    observed = detections.landmarks[found][:, used].astype(np.float64)
+    pose = camera.head_to_camera.astype(np.float64)
+    whole = Frames(pose[:, :3, :3], pose[:, :3, 3], face.expression.astype(np.float64))
+    whole = _refit_expression(head, whole, found, runs, observed, trust, expression_prior([detections], config), config)
+    whole.expression = _smooth_expression(whole.expression, detections.valid, runs, camera.fps, config)
+    return _result(basis, person, whole, whole.rotation, detections, runs, camera.width, camera.height, camera.fps)[1:]
 
 
 def predicted_landmarks(

@@ -12,7 +12,7 @@ from data_prep.landmarks import Detections
 from data_prep.eyes import eye_openness, gaze_angles
 from data_prep.smooth import adaptive, fill, jitter, whittaker
 from data_prep.synthetic.compare import correlation, project_head
-from data_prep.track import fit_person, fit_track, predicted_landmarks
+from data_prep.track import fit_person, fit_track, predicted_landmarks, refit_expression
 from data_prep.track_quality import RIGID, blink_depth, closed_lips_gap, lag, noise_ratio
 from data_prep.track_solve import view_direction
 from geneface.errors import UserError
@@ -249,6 +249,24 @@ def test_fill_interpolates_and_holds_the_ends():
 
 def part_of(camera: CameraTrack, part: slice) -> CameraTrack:
     return CameraTrack(camera.intrinsics, camera.head_to_camera[part], camera.width, camera.height, camera.fps)
+
+
+def test_expression_is_fitted_again_to_other_poses():
+    clip = Clip(seed=12, frames=40)
+    camera, face, quality = clip.fit(identity=clip.identity, focal=clip.focal)
+    same, _ = refit_expression(clip.detections, camera, face, quality.person)
+    assert np.abs(same.expression - face.expression).mean() < 0.01
+    poses = camera.head_to_camera.copy()
+    poses[:, :3, :3] = Rotation.from_rotvec([np.deg2rad(1.5), 0, 0]).as_matrix() @ poses[:, :3, :3]
+    nodded = CameraTrack(camera.intrinsics, poses, clip.width, clip.height, FPS)
+    refitted, after = refit_expression(clip.detections, nodded, face, quality.person)
+
+    def lips_missed(of) -> float:
+        seen = predicted_landmarks(nodded, of, quality.person)
+        return float(np.linalg.norm(seen - clip.detections.landmarks, axis=-1)[:, lm.LIPS].mean())
+
+    assert lips_missed(refitted) < 0.7 * lips_missed(face)
+    assert after.raw_jitter_deg == after.jitter_deg == pytest.approx(quality.jitter_deg, rel=1e-3)
 
 
 def test_several_clips_in_one_are_one_person_and_not_smoothed_across():
