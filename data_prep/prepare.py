@@ -181,9 +181,9 @@ class _Preparation:
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
-        masks = manifest.stage("masks", 5, {"jumps": jumps, **model}, ("track", "background"), ("masks/",),
+        masks = manifest.stage("masks", 6, {"jumps": jumps, **model}, ("track", "background"), ("masks/",),
                                lambda: self._masks(jumps, plate["unrest"]))
-        torso = manifest.stage("torso", 1, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
+        torso = manifest.stage("torso", 2, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
                   "background": plate, "sync": sync, "speech": speech}
         manifest.finish()

@@ -178,7 +178,12 @@ def _membrane(difference: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _go_on_upwards(layer: np.ndarray, known: np.ndarray) -> np.ndarray:
     """[H,W,4]: what is not known becomes what is below it, ever smoother, for as far as the neck may reach."""
-    layer = layer.copy()
+    layer, known = layer.copy(), known.copy()
+    columns = np.arange(known.shape[1])
+    if known[-1].any():  # what hair hides down to the edge of the picture goes on sideways
+        for channel in layer[-1].T:
+            channel[~known[-1]] = np.interp(columns[~known[-1]], columns[known[-1]], channel[known[-1]])
+        known[-1] = True
     reach = max(1, round(_REACH * max(known.shape)))
     torso = layer[..., 3] > 127
     left = np.zeros(known.shape[1], int)  # rows that each column may still go up

@@ -111,3 +111,11 @@ def test_a_whole_clip(tmp_path, count):
     assert torso.shape == (SIZE, SIZE, 4) and torso[175, 96].tolist()[3] == 255
     assert np.abs(torso[175, 96, :3].astype(int) - (30, 30, 60)).max() < 6
     assert read_picture(target.path(0)).shape == (SIZE, SIZE, 3)
+
+
+def test_what_hair_hides_down_to_the_edge_goes_on_sideways():
+    frame, mask, truth = scene(110)
+    frame[120:, 70:82], mask[120:, 70:82] = (60, 40, 20), (255, 0, 0)
+    filled = whole_torso(frame, mask, PLATE, TypicalTorso.of([(frame, mask)] * 3, PLATE)).astype(float)
+    hidden = (slice(178, 192), slice(72, 80))
+    assert filled[hidden][..., 3].min() > 250 and np.abs(filled - truth)[hidden][..., :3].max() < 8
