@@ -8,8 +8,7 @@ then followed to the picture's own edges by a watershed. What is in front all th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -45,28 +44,18 @@ class _Views:
     Attributes:
         lab: [K,h,w,3] int16, see `_lab`.
         known: [K,h,w] bool, where they show the person.
-        slack: how far off its place a thing may be [px].
     """
 
     lab: np.ndarray
     known: np.ndarray
-    slack: int
-
-    @cached_property
-    def around(self) -> tuple[np.ndarray, np.ndarray]:
-        """[K,h,w,3] each: the least and the most that is to be seen at a place, and around it so far as it may be off."""
-        kernel = np.ones((2 * self.slack + 1,) * 2, np.uint8)
-        return np.stack([cv2.erode(v, kernel) for v in self.lab]), np.stack([cv2.dilate(v, kernel) for v in self.lab])
 
     def unlike(self, lab: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """[h,w] float32: how far a view [h,w,3] is from most of the chosen ones; 0 where too few know."""
-        known = self.known[chosen]
+        change, known = lab - self.lab[chosen], self.known[chosen]
         # Light that changes for all of the picture is no thing.
-        change = lab[::3, ::3] - self.lab[chosen, ::3, ::3]
-        light = np.array([np.median(c[k], axis=0) if k.any() else np.zeros(3) for c, k in zip(change, known[:, ::3, ::3])])
-        lit = lab - np.rint(light).astype(np.int16)[:, None, None]
-        low, high = self.around
-        distance = np.maximum(low[chosen] - lit, lit - high[chosen]).clip(0).sum(-1, dtype=np.int16)
+        light = np.array([np.median(c[k], axis=0) if k.any() else np.zeros(3) for c, k in
+                          zip(change[:, ::3, ::3], known[:, ::3, ::3])])
+        distance = np.abs(change - np.rint(light).astype(np.int16)[:, None, None]).sum(-1, dtype=np.int16)
         distance[~known] = 999
         found = _middle(distance)
         return np.where(found < 999, found, 0).astype(np.float32)
@@ -104,8 +93,7 @@ class Usual:
             clothed.append(cv2.erode(torso, np.ones((3, 3), np.uint8)) > 230)
             shapes.append(_shape(landmarks, matrix))
             numbers.append(number)
-        self._views = (_Views(np.stack(heads), np.stack(shown), slack=1),  # hairlines shift as the head nods
-                       _Views(np.stack(bodies), np.stack(clothed), slack=0))
+        self._views = _Views(np.stack(heads), np.stack(shown)), _Views(np.stack(bodies), np.stack(clothed))
         self._shapes, self._numbers = np.stack(shapes), np.array(numbers)
         for _ in range(_ROUNDS):
             self._limits = tuple(self._limit(views) for views in self._views)
@@ -135,7 +123,7 @@ class Usual:
         bad &= share > np.median(share)
         if not bad.any() or len(share) - bad.sum() < 2 * _NEAREST:
             return False
-        self._views = tuple(replace(views, lab=views.lab[~bad], known=views.known[~bad]) for views in self._views)
+        self._views = tuple(_Views(views.lab[~bad], views.known[~bad]) for views in self._views)
         self._shapes, self._numbers = self._shapes[~bad], self._numbers[~bad]
         return True
 
