@@ -10,10 +10,10 @@ from geneface.config import PrepareConfig
 from geneface.report import Verdict
 from geneface.types import CameraTrack, FaceTrack, PreparedPerson
 
-from .checks import judge
 from .footage import Footage, labelled
+from .preflight.checks import judge
+from .report.summary import write_report
 from .stages import Data, Manifest
-from .summary import write_report
 
 _FILES = ("background.png", "camera.npz", "face.npz", "speech.npz", "audio.wav")
 

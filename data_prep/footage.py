@@ -11,7 +11,7 @@ from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.report import Verdict
 
-from .examine import Examination, Source, cut_sound
+from .preflight.examine import Examination, Source, cut_sound
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from geneface import media
 from geneface.media import Crop
 from geneface.progress import track
 
-from .looks import Look, Looker
-from .shots import Cut, CutFinder, Take
+from .preflight.looks import Look, Looker
+from .preflight.shots import Cut, CutFinder, Take
 from .streams import encode_jpeg, ordered_map
 
 EVERY = 5

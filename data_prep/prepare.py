@@ -25,23 +25,23 @@ from geneface.report import Verdict
 from geneface.speech.sync import audio_drift, correction
 from geneface.types import FaceTrack, PreparedPerson, require, write_atomically
 
-from . import preflight
-from .alike import plates_apart, thumbnail
-from .background import background_plate
-from .checks import CHECKS
 from .conclude import conclude, late_verdicts
-from .examine import Source, cut_sound, examine_all, open_source, stop_if_strict
 from .footage import Footage, clip_labels, labelled, require_different
 from .ingest import Scan, cut_frames, scan
-from .landmarks import STRETCH, Detections, detect_in_stretches
-from .masks import write_masks
-from .photometric import refine_pose, small_grey
-from .segment import PersonSegmenter, Plate, refine
-from .smooth import fill
+from .layers.alike import plates_apart, thumbnail
+from .layers.background import background_plate
+from .layers.masks import write_masks
+from .layers.segment import PersonSegmenter, Plate, refine
+from .layers.torso import write_torso
+from .preflight import measure
+from .preflight.checks import CHECKS
+from .preflight.examine import Source, cut_sound, examine_all, open_source, stop_if_strict
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
-from .torso import write_torso
-from .track import fit_track, refit_expression
+from .tracking.fit import fit_track, refit_expression
+from .tracking.landmarks import STRETCH, Detections, detect_in_stretches
+from .tracking.photometric import refine_pose, small_grey
+from .tracking.smooth import fill
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -207,7 +207,7 @@ class _Preparation:
     # Stages ---------------------------------------------------------------------------------------------
 
     def _frames(self, footage: Footage) -> Data:
-        preflight.check_room(self.out, len(footage), self.config.size)
+        measure.check_room(self.out, len(footage), self.config.size)
         self.frames.clear()
         count, digest = self.frames.write(chain.from_iterable(
             cut_frames(clip.source.path, clip.seen.take, clip.seen.crop, self.config.size, self.config.fps,

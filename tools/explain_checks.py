@@ -2,7 +2,7 @@
 
     python tools/explain_checks.py
 
-tests/data_prep/test_checks.py fails where the page and the table disagree.
+tests/data_prep/preflight/test_checks.py fails where the page and the table disagree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_prep.checks import CHECKS, GROUPS  # noqa: E402
+from data_prep.preflight.checks import CHECKS, GROUPS  # noqa: E402
 
 HEAD = """# How to film yourself
 

@@ -27,7 +27,7 @@ from data_prep.synthetic.person import Person
 from data_prep.synthetic.render import SUPERSAMPLING, Renderer
 from data_prep.synthetic.speech import demo_speech
 from data_prep.synthetic.visemes import mouth_curves
-from data_prep.track_solve import view_direction
+from data_prep.tracking.solve import view_direction
 from geneface.face import arkit
 from geneface.face import landmarks as lm
 from geneface.face.basis import AnnyBasis

@@ -1,4 +1,4 @@
-"""Mouth shapes of natural speech, for `data_prep.coverage`: geneface/data/mouth_shapes.json.
+"""Mouth shapes of natural speech, for `data_prep.report.coverage`: geneface/data/mouth_shapes.json.
 
     python tools/make_mouth_shapes.py GRID/s1 GRID/others [--sentences 50]
 
@@ -17,8 +17,8 @@ import geneface  # noqa: F401  before torch
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from data_prep.coverage import mouth_shapes
-from data_prep.landmarks import detect_landmarks
+from data_prep.report.coverage import mouth_shapes
+from data_prep.tracking.landmarks import detect_landmarks
 from geneface.media import read_frames
 from geneface.types import write_atomically
 

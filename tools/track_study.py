@@ -20,12 +20,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import geneface  # noqa: F401  (before torch)
-from data_prep.landmarks import Detections, detect_landmarks
 from data_prep.synthetic import make_synthetic
 from data_prep.synthetic.compare import compare
 from data_prep.synthetic.truth import SyntheticTruth
-from data_prep.track import fit_track, predicted_landmarks
-from data_prep.track_quality import blink_depth, closed_lips_gap
+from data_prep.tracking.fit import fit_track, predicted_landmarks
+from data_prep.tracking.landmarks import Detections, detect_landmarks
+from data_prep.tracking.quality import blink_depth, closed_lips_gap
 from geneface import media
 
 FPS = 25.0

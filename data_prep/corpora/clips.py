@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.landmarks import Detections, detect_landmarks
+from data_prep.tracking.landmarks import Detections, detect_landmarks
 from geneface.config import CorpusConfig
 from geneface.corpus import FPS
 from geneface.errors import UserError

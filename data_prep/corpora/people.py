@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from data_prep.landmarks import Detections
-from data_prep.track import Person, fit_person, fit_track
+from data_prep.tracking.fit import Person, fit_person, fit_track
+from data_prep.tracking.landmarks import Detections
 from geneface.corpus import FPS
 from geneface.errors import UserError
 from geneface.types import write_atomically

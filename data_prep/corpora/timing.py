@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_prep.smooth import fill
+from data_prep.tracking.smooth import fill
 from geneface.corpus import FPS
 from geneface.face.landmarks import relative_mouth_opening
 from geneface.speech.sync import audio_offset

@@ -9,7 +9,7 @@ from geneface.face import landmarks as lm
 from geneface.face.basis import load_basis
 from geneface.types import CameraTrack, FaceTrack
 
-from ..eyes import gaze_angles
+from ..tracking.eyes import gaze_angles
 from .truth import SyntheticTruth
 
 _FAR_YAW, _FAR_PITCH = 25.0, 14.0  # a head turned further is at the end of its turn [deg]

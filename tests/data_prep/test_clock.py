@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from data_prep.examine import cut_sound
-from data_prep.shots import Take
+from data_prep.preflight.examine import cut_sound
+from data_prep.preflight.shots import Take
 from geneface import media
 from geneface.config import PrepareConfig
 
@@ -87,7 +87,7 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     """What the sync stage finds, applied as the speech stage does, leaves sound and mouth together."""
     from dataclasses import replace
 
-    from data_prep.examine import Examination, Source
+    from data_prep.preflight.examine import Examination, Source
     from data_prep.footage import Footage
     from data_prep.prepare import _Preparation
     from geneface.speech.sync import audio_offset

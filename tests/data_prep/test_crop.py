@@ -147,7 +147,7 @@ def test_crop_survives_the_manifest():
 def test_crop_follows_where_the_camera_moves(footage, tmp_path):
     """A person who stands still before a textured wall, filmed by a camera that pans: the scan sees the wall move,
     the prepared frames show the face in one place, and each frame's place in the video is known."""
-    from data_prep.examine import examine, open_source
+    from data_prep.preflight.examine import examine, open_source
     from data_prep.ingest import cut_frames
     from data_prep.streams import Sequence, read_picture
     from geneface import media

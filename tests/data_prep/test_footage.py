@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from data_prep import ingest
-from data_prep.alike import plates_apart, thumbnail
-from data_prep.examine import Examination, Source, open_source, place_crops
 from data_prep.footage import Footage, clip_labels, require_different
 from data_prep.ingest import Scan
-from data_prep.looks import Look
+from data_prep.layers.alike import plates_apart, thumbnail
+from data_prep.preflight.examine import Examination, Source, open_source, place_crops
+from data_prep.preflight.looks import Look
+from data_prep.preflight.shots import Take
 from data_prep.prepare import _Preparation, check, prepare
-from data_prep.shots import Take
 from geneface import media
 from geneface.config import PrepareConfig
 from geneface.errors import UserError

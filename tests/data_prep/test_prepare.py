@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import preflight
-from data_prep.checks import judge
-from data_prep.examine import stop_if_strict
 from data_prep.ingest import Scan
-from data_prep.looks import Look
+from data_prep.preflight import measure
+from data_prep.preflight.checks import judge
+from data_prep.preflight.examine import stop_if_strict
+from data_prep.preflight.looks import Look
+from data_prep.preflight.shots import Cut, Take
 from data_prep.prepare import prepare
-from data_prep.shots import Cut, Take
 from geneface import media
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
@@ -159,7 +159,7 @@ def test_no_room_is_said_before_work_begins(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     with pytest.raises(UserError, match="MB left"):
-        preflight.check_room(tmp_path / "not" / "yet", 1000, 512)
+        measure.check_room(tmp_path / "not" / "yet", 1000, 512)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_scan_survives_the_manifest():
 def test_strict_keeps_work_that_a_run_without_can_use(clip, tmp_path, monkeypatch):
     """Warnings that only the finished stages give stop a strict run, but cost no work."""
     with monkeypatch.context() as patch:
-        patch.setattr("data_prep.examine.stop_if_strict", lambda *_: None)  # what the short clip is warned of before
+        patch.setattr("data_prep.preflight.examine.stop_if_strict", lambda *_: None)  # what the short clip is warned of before
         patch.setattr("data_prep.prepare.stop_if_strict", lambda video, found, config: stop_if_strict(
             video, [v for v in found if v.check == "still background"] + [judge("tracking", 9.0)], config))
         with pytest.raises(UserError, match="tracking: 9.00 px"):

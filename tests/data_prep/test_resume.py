@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from data_prep.examine import open_source
+from data_prep.preflight.examine import open_source
 from data_prep.prepare import _Preparation, prepare
 from data_prep.stages import Manifest, sole_use
 from geneface import media

@@ -14,8 +14,8 @@ from geneface.errors import UserError
 from geneface.media import Crop, MediaInfo, Timing
 from geneface.report import Verdict
 
+from ..ingest import Scan
 from .checks import CHECKS, judge
-from .ingest import Scan
 from .looks import Look
 from .shots import Take
 

@@ -13,7 +13,7 @@ from data_prep.corpora import augment, clips, people, prepare, renderings, shard
 from data_prep.corpora.clips import Dropped, Recording
 from data_prep.corpora.layouts import Source
 from data_prep.corpora.transcripts import Transcript
-from data_prep.landmarks import Detections
+from data_prep.tracking.landmarks import Detections
 from geneface.config import CorpusConfig
 from geneface.corpus import MotionCorpus, read_shard_header, read_split
 from geneface.errors import UserError

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import preflight
-from data_prep.checks import CHECKS, GROUPS, judge
 from data_prep.ingest import Scan
-from data_prep.listen import band, sound_verdicts
-from data_prep.looks import Look, combing, turned
-from data_prep.shots import Take
-from data_prep.steadiness import CameraWatch
+from data_prep.preflight import measure
+from data_prep.preflight.checks import CHECKS, GROUPS, judge
+from data_prep.preflight.listen import band, sound_verdicts
+from data_prep.preflight.looks import Look, combing, turned
+from data_prep.preflight.shots import Take
+from data_prep.preflight.steadiness import CameraWatch
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.media import Crop, MediaInfo, Timing
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 INFO = MediaInfo(Path("a.mp4"), 40.0, 640, 480, 25.0, 0, 0.0, False, 48000, 2, "h264", "aac", "yuv420p")
 TIMING = Timing(1000, 40.0, 0.0, 0.04, 0.04)
 GOOD = Look(0, (200.0, 100.0, 320.0, 260.0), sharpness=10, brightness=120, camera=(0.0, 0.0))
@@ -33,8 +33,8 @@ def scan_of(*looks: Look) -> Scan:
 def verdicts(scan: Scan, info=INFO, timing=TIMING, take=None) -> dict:
     take = take or Take(0, scan.frames, (), ())
     config = PrepareConfig(size=480)
-    found = preflight.recording_verdicts(info, timing, scan, take, config)
-    found += preflight.picture_verdicts(scan, take, CROP, config)
+    found = measure.recording_verdicts(info, timing, scan, take, config)
+    found += measure.picture_verdicts(scan, take, CROP, config)
     return {verdict.check: verdict for verdict in found}
 
 
@@ -152,10 +152,10 @@ def test_plain_surroundings_tell_nothing_and_a_cut_no_motion():
 
 
 def test_camera_travel_needs_enough_looks():
-    assert preflight.camera_travel([replace(GOOD, camera=None)] * 10 + [GOOD] * 2) is None
+    assert measure.camera_travel([replace(GOOD, camera=None)] * 10 + [GOOD] * 2) is None
     looks = [replace(GOOD, camera=(float(x), 0.0)) for x in range(-50, 51)]
-    assert preflight.camera_travel(looks) == pytest.approx(49, abs=1.5)
-    assert preflight.camera_moves(looks, CROP) and not preflight.camera_moves([GOOD] * 9, CROP)
+    assert measure.camera_travel(looks) == pytest.approx(49, abs=1.5)
+    assert measure.camera_moves(looks, CROP) and not measure.camera_moves([GOOD] * 9, CROP)
 
 
 def test_combing_tells_woven_fields():
@@ -177,8 +177,8 @@ def test_turned():
 
 def test_a_gap_does_not_make_a_low_frame_rate():
     config = PrepareConfig()
-    preflight.check_timing(INFO, Timing(200, 60.0, 0.01, 52.0, 0.04), config)
+    measure.check_timing(INFO, Timing(200, 60.0, 0.01, 52.0, 0.04), config)
     with pytest.raises(UserError, match="5 pictures a second"):
-        preflight.check_timing(INFO, Timing(200, 40.0, 0.0, 0.2, 0.2), config)
+        measure.check_timing(INFO, Timing(200, 40.0, 0.0, 0.2, 0.2), config)
     with pytest.raises(UserError, match="at least 2.5 s"):
-        preflight.check_timing(INFO, Timing(50, 2.0, 0.0, 0.04, 0.04), config)
+        measure.check_timing(INFO, Timing(50, 2.0, 0.0, 0.04, 0.04), config)

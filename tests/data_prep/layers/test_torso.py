@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.layers.torso import TypicalTorso, own_torso, whole_torso, write_torso
 from data_prep.streams import Sequence, encode_jpeg, encode_png, read_picture
-from data_prep.torso import TypicalTorso, own_torso, whole_torso, write_torso
 from geneface.types import _read_image
 
 SIZE = 192

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from data_prep.photometric import PhotometricConfig, refine_pose, small_grey
-from data_prep.skin import Skin
+from data_prep.tracking.photometric import PhotometricConfig, refine_pose, small_grey
+from data_prep.tracking.skin import Skin
 from geneface import ops
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
@@ -207,10 +207,10 @@ def test_real_clip(footage):
 
     import cv2
 
-    from data_prep.landmarks import detect_landmarks
-    from data_prep.photometric import Alignment
-    from data_prep.track import fit_track
-    from data_prep.track_config import TrackConfig
+    from data_prep.tracking.landmarks import detect_landmarks
+    from data_prep.tracking.photometric import Alignment
+    from data_prep.tracking.fit import fit_track
+    from data_prep.tracking.config import TrackConfig
     from geneface import media
 
     frames = list(itertools.islice(media.read_frames(footage / "identities" / "speaker_d_5s.mp4", 25), 30))

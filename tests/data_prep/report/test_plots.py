@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from data_prep import coverage, plots
+from data_prep.report import coverage
+from data_prep.report import plots
 
 
 def speaking(closed: list[int], frames: int = 250) -> np.ndarray:

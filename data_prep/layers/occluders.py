@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .occlusion import upright
+from ..preflight.occlusion import upright
 
 REFERENCES = 64
 _SIDE = 64  # of the head brought upright [px]

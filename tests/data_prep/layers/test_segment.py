@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.masks import _steady_outline, steady
-from data_prep.parting import JAW, ColourSplit, HeadFrame2D, JawSide, split
-from data_prep.segment import PersonSegmenter, Plate, refine, to_bytes
+from data_prep.layers.masks import _steady_outline, steady
+from data_prep.layers.parting import JAW, ColourSplit, HeadFrame2D, JawSide, split
+from data_prep.layers.segment import PersonSegmenter, Plate, refine, to_bytes
 from geneface.errors import UserError
 from geneface.face.landmarks import FACE_OVAL
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from geneface.progress import track
 
+from ..streams import Sequence, encode_png, ordered_map
 from .background import fill_smoothly, median_where
 from .parting import HeadFrame2D
-from .streams import Sequence, encode_png, ordered_map
 
 _LEARN = 32  # frames that a typical torso is made of
 _LEAST = 2  # of them that must show a pixel

@@ -12,9 +12,9 @@ from geneface.face.landmarks import MEDIAPIPE_TO_68, relative_mouth_opening
 from geneface.report import Report, Section, Verdict, scaled
 from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 
+from ..streams import Sequence, ordered_map, read_picture
 from . import coverage, plots
 from .overlay import cut_out, fitted_points, occluded, on_colour, overlay
-from .streams import Sequence, ordered_map, read_picture
 
 _SPREAD = 6  # still frames
 _WORST = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep import coverage
+from data_prep.report import coverage
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
 from geneface.types import CameraTrack

@@ -5,10 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep import preflight
 from data_prep.ingest import Scan
-from data_prep.looks import Looker
-from data_prep.shots import Take
+from data_prep.preflight import measure
+from data_prep.preflight.looks import Looker
+from data_prep.preflight.shots import Take
 from geneface import media
 from geneface.config import PrepareConfig
 from geneface.media import Crop
@@ -69,6 +69,6 @@ def test_fault_is_named(frames, fault, expected, possible):
         looks = looker.looks([])
     height, width = fault(frames[0], 0).shape[:2]
     scan = Scan(60, width, height, (), 50.0, (), looks)
-    verdicts = preflight.picture_verdicts(scan, Take(0, 60, (), ()), Crop(0, 0, 512, width, height), PrepareConfig())
+    verdicts = measure.picture_verdicts(scan, Take(0, 60, (), ()), Crop(0, 0, 512, width, height), PrepareConfig())
     warned = {verdict.check for verdict in verdicts if verdict.verdict != "ok"}
     assert expected <= warned <= expected | possible, [(v.check, v.value) for v in verdicts if v.verdict != "ok"]

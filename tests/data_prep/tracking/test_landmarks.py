@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_prep import landmarks
-from data_prep.landmarks import Detections, detect_in_stretches, detect_landmarks
+from data_prep.tracking import landmarks
+from data_prep.tracking.landmarks import Detections, detect_in_stretches, detect_landmarks
 from geneface import media
 
 

@@ -11,7 +11,7 @@ from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.detector import FaceDetector
 from geneface.types import EXPRESSIONS, LANDMARKS, check_array
 
-from .streams import ordered_map
+from ..streams import ordered_map
 
 STRETCH = 400
 """Frames that are looked at in one go."""

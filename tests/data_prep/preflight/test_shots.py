@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.shots import Cut, CutFinder, find_steps, longest_take
+from data_prep.preflight.shots import Cut, CutFinder, find_steps, longest_take
 
 
 def scene(seed: int, frames: int, size: int = 96) -> np.ndarray:

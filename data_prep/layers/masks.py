@@ -10,12 +10,12 @@ import numpy as np
 from geneface.face.landmarks import FACE_OVAL
 from geneface.progress import track
 
+from ..streams import Sequence, encode_png, ordered_map
+from ..tracking.smooth import adaptive
+from ..tracking.takes import pieces
 from .occluders import Usual, occluder, references
 from .parting import JAW, ColourSplit, split
 from .segment import PersonSegmenter, Plate, refine, to_bytes
-from .smooth import adaptive
-from .streams import Sequence, encode_png, ordered_map
-from .takes import pieces
 
 _LEARN = 24  # frames that hair and clothes colours are learned from
 _VIEW = 192  # longer side at which the person's usual look is learned [px]

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_prep.report.overlay import OCCLUDER, cut_out, fitted_points, occluded, on_colour, overlay
+from data_prep.report.summary import loudness, write_report
 from data_prep.streams import Sequence, encode_jpeg, encode_png, ordered_map, read_picture
-from data_prep.overlay import OCCLUDER, cut_out, fitted_points, occluded, on_colour, overlay
-from data_prep.summary import loudness, write_report
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.background import background_plate, fill_smoothly
+from data_prep.layers.background import background_plate, fill_smoothly
 
 
 def walker(frames: int, size: int = 64):

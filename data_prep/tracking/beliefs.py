@@ -8,9 +8,9 @@ import numpy as np
 from geneface.face import arkit
 from geneface.face import landmarks as lm
 
+from .config import TrackConfig
 from .landmarks import Detections
-from .track_config import TrackConfig
-from .track_solve import Prior, Trust
+from .solve import Prior, Trust
 
 # [P,2] landmarks that face each other over the gap between the lips, and between the lids.
 LIPS_APART = np.stack([lm.LIPS_INNER_UPPER[1:-1], lm.LIPS_INNER_LOWER[1:-1]], 1)

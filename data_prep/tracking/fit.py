@@ -21,16 +21,16 @@ from geneface.face import landmarks as lm
 from geneface.face.basis import FaceBasis, load_basis
 from geneface.types import CameraTrack, FaceTrack
 
+from .beliefs import LIPS_APART, expression_prior, used_landmarks
+from .config import Person, TrackConfig, TrackQuality
 from .eyes import eye_openness, gaze_angles
 from .landmarks import Detections
+from .quality import WATCHED, compare, rotation_jitter
 from .smooth import adaptive, fill, whittaker
-from .takes import pieces
-from .track_beliefs import LIPS_APART, expression_prior, used_landmarks
-from .track_config import Person, TrackConfig, TrackQuality
-from .track_quality import WATCHED, compare, rotation_jitter
-from .track_solve import (
+from .solve import (
     Frames, Head, Prior, Trust, frame_step, offset_step, person_step, pose_step, project,
 )
+from .takes import pieces
 
 __all__ = [
     "Person", "TrackConfig", "TrackQuality", "fit_person", "fit_track", "predicted_landmarks", "refit_expression",

@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.takes import pieces
-from data_prep.track_config import Person, TrackQuality
+from data_prep.tracking.config import Person, TrackQuality
+from data_prep.tracking.takes import pieces
 
 
 @pytest.mark.parametrize("jumps,expected", [

@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep import preflight
-from data_prep.looks import Looker, find_faces, oval_box
-from data_prep.occlusion import changed_share, front_view, odd_share
+from data_prep.preflight import measure
+from data_prep.preflight.looks import Looker, find_faces, oval_box
+from data_prep.preflight.occlusion import changed_share, front_view, odd_share
 from geneface import media
 from geneface.face.detector import FaceDetector
 
@@ -66,7 +66,7 @@ def test_a_real_face_behind_something(footage, kind):
             looker.add(frame, index)
         looks = looker.looks([])
     usual = float(np.median([look.turned for look in looks]))
-    assert {look.frame for look in looks if look.face is None or preflight.is_covered(look, usual)} == hidden
+    assert {look.frame for look in looks if look.face is None or measure.is_covered(look, usual)} == hidden
 
 
 def draw_hand(frame: np.ndarray, middle: tuple[float, float], size: float) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.occluders import Usual, occluder, references
-from data_prep.segment import to_bytes
+from data_prep.layers.occluders import Usual, occluder, references
+from data_prep.layers.segment import to_bytes
 
 FACE = np.random.default_rng(0).uniform(-1, 1, (478, 2)).astype(np.float32)  # MediaPipe's points, roughly a face
 FRAMES, SIZE = 90, 160

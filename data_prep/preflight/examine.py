@@ -14,10 +14,10 @@ from geneface.media import Crop, MediaInfo, Timing
 from geneface.progress import say
 from geneface.report import Verdict
 
-from . import preflight
+from ..crop import choose_crop, follow_crop
+from ..ingest import Scan, scan
+from . import measure
 from .checks import judge
-from .crop import choose_crop, follow_crop
-from .ingest import Scan, scan
 from .listen import check_silence, sound_verdicts
 from .shots import Take, longest_take
 
@@ -62,9 +62,9 @@ def open_source(video: str | Path, config: PrepareConfig) -> Source:
         UserError: unreadable, no video, too short, too small, or too few pictures a second.
     """
     info = media.probe(video)
-    preflight.check_source(info)
+    measure.check_source(info)
     timing = media.timing(video)
-    preflight.check_timing(info, timing, config)
+    measure.check_timing(info, timing, config)
     return Source(Path(video), info, timing)
 
 
@@ -94,25 +94,25 @@ def examine_all(sources: Sequence[Source], config: PrepareConfig,
         sounds.append(media.read_audio(source.path, config.sample_rate) if info.has_audio else np.zeros(0, np.float32))
         check_silence(info, sounds[-1], config.sample_rate, config)
         seen = look(source) if look is not None else scan(source.path, config.fps)
-        preflight.check_scan(info, seen, None)
+        measure.check_scan(info, seen, None)
         take = longest_take(seen.frames, list(seen.cuts), seen.usable())
-        preflight.check_length(info, len(take) / config.fps, config,
+        measure.check_length(info, len(take) / config.fps, config,
                                "its longest shot without a cut" if take.cuts else "the video")
-        preflight.check_scan(info, seen, take)
+        measure.check_scan(info, seen, take)
         scans.append(seen)
         takes.append(take)
     found, length = [], sum(map(len, takes)) / config.fps
     for source, sound, seen, take, crop in zip(sources, sounds, scans, takes, place_crops(scans, takes, config.fps)):
         info = source.info
         piece, covered = cut_sound(sound, take, config)
-        verdicts = preflight.recording_verdicts(info, source.timing, seen, take, config)
+        verdicts = measure.recording_verdicts(info, source.timing, seen, take, config)
         if len(sources) > 1:  # short clips make a long person
             verdicts = [judge("length", length, "all clips") if v.check == "length" else v for v in verdicts]
-        verdicts += preflight.picture_verdicts(seen, take, crop, config)
+        verdicts += measure.picture_verdicts(seen, take, crop, config)
         verdicts += sound_verdicts(info, piece, config.sample_rate, config, covered)
         stop_if_strict(source.path, verdicts, config)
         _say_take(source.path, take, config.fps)
-        interlaced = True if preflight.is_combed(info, seen) else None
+        interlaced = True if measure.is_combed(info, seen) else None
         found.append(Examination(seen, take, crop, interlaced, sound, verdicts))
     return found
 
@@ -135,7 +135,7 @@ def _place_crop(seen: Scan, take: Take, fps: float) -> Crop:
     found = [look for look in looks if look.face is not None]
     faces = np.array([look.face for look in found])
     crop = choose_crop(seen.width, seen.height, faces)
-    if not preflight.camera_moves(looks, crop):
+    if not measure.camera_moves(looks, crop):
         return crop
     looked = np.array([look.frame - take.start for look in found])
     return follow_crop(seen.width, seen.height, faces, looked, len(take), fps)

@@ -8,13 +8,13 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from data_prep.landmarks import Detections
-from data_prep.eyes import eye_openness, gaze_angles
-from data_prep.smooth import adaptive, fill, jitter, whittaker
 from data_prep.synthetic.compare import correlation, project_head
-from data_prep.track import fit_person, fit_track, predicted_landmarks, refit_expression
-from data_prep.track_quality import RIGID, blink_depth, closed_lips_gap, lag, noise_ratio
-from data_prep.track_solve import view_direction
+from data_prep.tracking.eyes import eye_openness, gaze_angles
+from data_prep.tracking.fit import fit_person, fit_track, predicted_landmarks, refit_expression
+from data_prep.tracking.landmarks import Detections
+from data_prep.tracking.quality import RIGID, blink_depth, closed_lips_gap, lag, noise_ratio
+from data_prep.tracking.smooth import adaptive, fill, jitter, whittaker
+from data_prep.tracking.solve import view_direction
 from geneface.errors import UserError
 from geneface.face import arkit
 from geneface.face import landmarks as lm
@@ -318,7 +318,7 @@ def test_quality_tells_noise_and_lag():
 
 def test_real_clip(footage):
     """A talking person: the fit keeps to the detection, does not lag, trembles less, shuts lips and lids as far."""
-    from data_prep.landmarks import detect_landmarks
+    from data_prep.tracking.landmarks import detect_landmarks
     from geneface import media
 
     frames = media.read_frames(footage / "identities" / "speaker_e_8s.mp4", 25)
@@ -336,7 +336,7 @@ def test_real_clip(footage):
 
 def test_synthetic_person_is_tracked_near_the_truth(tmp_path):
     """Drawn, seen by MediaPipe and fitted: a short piece of what `tools/track_study.py` measures."""
-    from data_prep.landmarks import detect_landmarks
+    from data_prep.tracking.landmarks import detect_landmarks
     from data_prep.synthetic import make_synthetic
     from data_prep.synthetic.compare import compare
     from data_prep.synthetic.truth import SyntheticTruth

@@ -1,0 +1,1 @@
+"""Everything that is found out about a video before any long work."""

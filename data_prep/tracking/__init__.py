@@ -1,0 +1,1 @@
+"""Image landmarks to camera, identity, pose and expression."""
