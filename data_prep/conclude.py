@@ -40,25 +40,37 @@ def late_verdicts(stages: dict[str, Data], labels: Sequence[str], config: Prepar
     return verdicts + labelled(labels, in_time)
 
 
+def consent_record(content: Data, videos: Sequence[str], given: str | None) -> Data:
+    """What the person agreed to. What an earlier run recorded holds for the videos it was recorded for, no others.
+
+    Args:
+        content: the manifest as the earlier run left it.
+        videos: hashes of those used now.
+        given: what is given now, None for nothing.
+    """
+    known, agreed = content.get("consent"), {clip["source"]["sha256"] for clip in content.get("clips", ())}
+    if given is None and known is not None and agreed.issuperset(videos):
+        return known
+    return {"text": given or "", "date": date.today().isoformat() if given else "", "granted": bool(given)}
+
+
 def conclude(manifest: Manifest, footage: Footage, stages: dict[str, Data], verdicts: list[Verdict],
              config: PrepareConfig, consent: str | None) -> PreparedPerson:
     """Complete the manifest, write the report, and open the person.
 
     Args:
         stages: what each returned.
-        consent: as given now; None leaves what is recorded.
+        consent: as given now; None leaves what is recorded of these videos.
     """
     out, content, clips, count = manifest.folder, manifest.content, footage.clips, len(footage)
-    known = content.get("consent")
-    if consent is not None or known is None:
-        known = {"text": consent or "", "date": date.today().isoformat() if consent else "", "granted": bool(consent)}
     origins = [clip.to_json() for clip in clips]
     cuts = [cut for clip in clips for cut in clip.seen.take.cuts]
     content.update(
         source=origins[0]["source"] if len(clips) == 1 else {"name": ", ".join(clip.label for clip in clips)},
         clips=origins, width=config.size, height=config.size, size=config.size, fps=config.fps, frames=count,
         train_frames=count * (config.held_out - 1) // config.held_out, crop=origins[0]["crop"], cuts=cuts,
-        jumps=list(footage.jumps), consent=known, options=vars(config),
+        jumps=list(footage.jumps), consent=consent_record(content, [clip.sha256 for clip in clips], consent),
+        options=vars(config),
         hashes={**{name: stages[name]["sha256"] for name in ("frames", "masks", "torso")},
                 **{name: file_hash(out / name) for name in _FILES}},
     )

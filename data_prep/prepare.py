@@ -5,7 +5,7 @@ import importlib
 import math
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
 from geneface.speech.sync import audio_drift, correction
+from geneface.speech.vad import load_detector
 from geneface.types import FaceTrack, PreparedPerson, require, write_atomically
 
 from .conclude import conclude, late_verdicts
@@ -47,9 +48,9 @@ _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fi
 
 
 @contextmanager
-def _leaves_nothing(folder: Path) -> Iterator[None]:
-    """The folder for this process alone; what a run that fails by the user's hand put into one that was empty or not
-    there before is removed."""
+def _leaves_nothing(folder: Path, alone: ExitStack) -> Iterator[None]:
+    """The folder for this process alone, until `alone` ends; what a run that fails by the user's hand put into one that
+    was empty or not there before is removed."""
     # The outermost of the folders that are made now.
     made = next((parent for parent in reversed([folder, *folder.parents]) if not parent.exists()), None)
     with media.writing(folder):
@@ -57,17 +58,18 @@ def _leaves_nothing(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
         except (NotADirectoryError, FileExistsError) as error:
             raise UserError(f"{folder}: is a file, or lies in one; give a folder with -o") from error
-        with sole_use(folder):
-            fresh = not any(folder.iterdir())
-            try:
-                with media.writing(folder):
-                    yield
-            except UserError:
-                if fresh:
-                    shutil.rmtree(folder if made is None else made)
-                    if made is None:
-                        folder.mkdir()
-                raise
+        alone.enter_context(sole_use(folder))
+        fresh = not any(folder.iterdir())
+        try:
+            with media.writing(folder):
+                yield
+        except UserError:
+            if fresh and made is not None:
+                shutil.rmtree(made)
+            elif fresh:  # the folder itself may be a mount, a link or the working directory
+                for path in folder.iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            raise
 
 
 def prepare(videos: str | Path | Iterable[str | Path], out: str | Path, config: PrepareConfig = PrepareConfig(),
@@ -89,15 +91,16 @@ def prepare(videos: str | Path | Iterable[str | Path], out: str | Path, config: 
     out = Path(out)
     _check_options(config)
     sources = _open_sources(videos, config)
-    with _leaves_nothing(out):
-        run = _Preparation(sources, out, config)
-        # Our matrices are small: a second thread only waits for the first, seven times as long as the work takes.
-        with threadpool_limits(1, "blas"):
-            results = run.work()
-    # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
-    stop_if_strict(run.name, run.verdicts, config)
-    with media.writing(out):
-        return conclude(run.manifest, *results, run.verdicts, config, consent)
+    with ExitStack() as alone:
+        with _leaves_nothing(out, alone):
+            run = _Preparation(sources, out, config)
+            # Our matrices are small: a second thread only waits for the first, seven times as long as the work takes.
+            with threadpool_limits(1, "blas"):
+                results = run.work()
+        # What the stages measured is judged when their work is done: with `strict` it stays, for a run without.
+        stop_if_strict(run.name, run.verdicts, config)
+        with media.writing(out):
+            return conclude(run.manifest, *results, run.verdicts, config, consent)
 
 
 def check(videos: str | Path | Iterable[str | Path], config: PrepareConfig = PrepareConfig()) -> list[Verdict]:
@@ -172,7 +175,8 @@ class _Preparation:
             sync = manifest.stage("sync", 3, {"correct": config.correct_sync}, ("landmarks",), (),
                                   lambda: self._sync(footage))
             options = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips],
-                       "shifts": sync["shifts"], "rate": config.sample_rate}
+                       "shifts": sync["shifts"], "rate": config.sample_rate,
+                       "voice_activity": "by level" if load_detector() is None else "detector"}
             return sync, manifest.stage("speech", 6, options, self._scans, ("audio.wav", "speech.npz"),
                                         lambda: self._speech(footage.sound(config, sync["shifts"])))
 
@@ -217,10 +221,13 @@ class _Preparation:
                             "the file, and prepare the copy")
         return {"frames": count, "sha256": digest}
 
+    def _detections(self) -> Detections:
+        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
+            return Detections(**{name: archive[name] for name in archive.files})
+
     def _require_faces(self, footage: Footage) -> None:
         """Raises UserError where a clip shows too few faces to be fitted."""
-        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
-            valid = archive["valid"]
+        valid = self._detections().valid
         for clip in footage.clips:
             share = float(valid[clip.frames].mean())
             if share < _LEAST_VALID:
@@ -236,8 +243,8 @@ class _Preparation:
 
     def _sync(self, footage: Footage) -> Data:
         """How late the sound of each clip is, and by how much it is moved."""
-        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
-            landmarks, valid = archive["landmarks"], archive["valid"]
+        detections = self._detections()
+        landmarks, valid = detections.landmarks, detections.valid
         offsets, shifts, drifts = [], [], []
         for clip, label in zip(footage.clips, self.labels):
             audio, _ = cut_sound(clip.seen.sound, clip.seen.take, self.config)
@@ -267,8 +274,7 @@ class _Preparation:
 
     def _track(self, jumps: tuple[int, ...]) -> Data:
         say("Fitting head and camera ...")
-        with np.load(self.out / "stages" / "landmarks.npz", allow_pickle=False) as archive:
-            found = Detections(**{name: archive[name] for name in archive.files})
+        found = self._detections()
         size = self.config.size
         camera, face, quality = fit_track(found, size, size, self.config.fps, load_basis(), jumps=jumps)
         figures = quality.summary()
@@ -280,7 +286,7 @@ class _Preparation:
             figures = {**quality.summary(), **vars(refined), "raw_jitter_deg": raw_jitter}
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
-        return {**figures, "worst_frames": quality.worst_frames(found.valid, 6)}
+        return figures
 
     def _background(self, footage: Footage) -> Data:
         say("Background plate ...")

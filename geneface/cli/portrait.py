@@ -100,7 +100,7 @@ def prepare(
     if not person.manifest["consent"]["granted"]:
         say(
             "No consent is recorded: the person's folder and every avatar made of it will say so. If the person in the "
-            'video agreed, run this again with --consent "who agreed to what", which takes a second.'
+            'video agreed, run this again with --consent "who agreed to what": none of the long work is repeated.'
         )
     show(person.manifest["result"], as_json, PREPARE_KEYS)
 

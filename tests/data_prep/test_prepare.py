@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep.conclude import consent_record
 from data_prep.ingest import Scan
 from data_prep.preflight import measure
 from data_prep.preflight.checks import judge
@@ -217,6 +218,28 @@ def test_running_again_changes_nothing(clip, prepared):
     assert state() == before
     assert again.manifest["consent"]["text"] == "for tests only"
     assert again.manifest["hashes"] == prepared.manifest["hashes"]
+
+
+def test_consent_holds_for_the_videos_it_was_given_for():
+    first = consent_record({}, ["a", "b"], "I agree")
+    assert first["granted"] and first["text"] == "I agree" and first["date"]
+    left = {"consent": first, "clips": [{"source": {"sha256": name}} for name in "ab"]}
+    assert consent_record(left, ["b"], None) == first
+    for videos, given in ((["a", "c"], None), (["c"], None), (["a"], "")):
+        assert consent_record(left, videos, given) == {"text": "", "date": "", "granted": False}
+    assert consent_record(left, ["c"], "so do I")["text"] == "so do I"
+
+
+def test_a_refused_video_leaves_an_empty_folder_behind_a_link_as_it_was(tmp_path):
+    video, folder, link = tmp_path / "a.mp4", tmp_path / "empty", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    with media.VideoWriter(video, 320, 240, 25, preset="ultrafast") as writer:
+        for _ in range(100):
+            writer.write(np.full((240, 320, 3), 90, np.uint8))
+    with pytest.raises(UserError, match="no face|does not change|still"):
+        prepare(video, link, SMALL)
+    assert link.is_symlink() and folder.is_dir() and not any(folder.iterdir())
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same(clip, prepared, tmp_path, monkeypatch):
