@@ -1,4 +1,4 @@
-"""Everything that is found out about a video before any long work: which part, which crop, and thirty verdicts."""
+"""Everything that is found out about a video before any long work: which part, which crop, and 28 verdicts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -68,15 +68,6 @@ def open_source(video: str | Path, config: PrepareConfig) -> Source:
     return Source(Path(video), info, timing)
 
 
-def examine(source: Source, config: PrepareConfig, look: Callable[[], Scan] | None = None) -> Examination:
-    """Look and listen through a video; see `examine_all`.
-
-    Args:
-        look: gives the scan where it is kept; by default the video is looked through now.
-    """
-    return examine_all([source], config, lambda _: look() if look else scan(source.path, config.fps))[0]
-
-
 def examine_all(sources: Sequence[Source], config: PrepareConfig,
                 look: Callable[[Source], Scan] | None = None) -> list[Examination]:
     """Look and listen through the clips of one person, each by itself; where one camera may have filmed them all, they
@@ -97,7 +88,7 @@ def examine_all(sources: Sequence[Source], config: PrepareConfig,
         measure.check_scan(info, seen, None)
         take = longest_take(seen.frames, list(seen.cuts), seen.usable())
         measure.check_length(info, len(take) / config.fps, config,
-                               "its longest shot without a cut" if take.cuts else "the video")
+                             "its longest shot without a cut" if take.cuts else "the video")
         measure.check_scan(info, seen, take)
         scans.append(seen)
         takes.append(take)

@@ -34,7 +34,7 @@ def check_source(info: MediaInfo) -> None:
     """What the header alone can say.
 
     Raises:
-        UserError: no video, a picture, sides so small that no face can be in it, or too few pictures a second.
+        UserError: no video, a picture, or sides so small that no face can be in it.
     """
     if not info.has_video:
         raise UserError(f"{info.path}: holds only sound; give a video of a person talking")

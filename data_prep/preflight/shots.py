@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from geneface.speech.framing import runs
 from geneface.types import require
 
 _THUMBNAIL = 64  # side of the thumbnails that are compared [px]
@@ -87,9 +88,7 @@ class CutFinder:
 
     def standing(self, least: int = 5) -> list[tuple[int, int]]:
         """Runs of at least so many frames that are equal to the one before: (first frame, number)."""
-        same = np.concatenate([[False], self.steps < _SAME, [False]])
-        edges = np.flatnonzero(np.diff(same.astype(np.int8)))
-        return [(int(a) + 1, int(b - a)) for a, b in zip(edges[::2], edges[1::2]) if b - a >= least]
+        return [(int(a) + 1, int(b - a)) for a, b in runs(self.steps < _SAME) if b - a >= least]
 
     def cuts(self) -> list[Cut]:
         """All cuts, in order."""

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from geneface.face.landmarks import mouth_opening, mouth_width
+from geneface.speech.framing import runs
 from geneface.types import CameraTrack
 
 TURN, NOD = 10.0, 7.0
@@ -162,11 +163,9 @@ def habit_gaps(eye_open: np.ndarray, fps: float, speech: np.ndarray, speech_fps:
 
 def count_blinks(eye_open: np.ndarray) -> int:
     """Times that both eyes of `eye_open` [T,2] close."""
-    shut = eye_open.mean(axis=1) < _BLINK
-    return int((shut[1:] & ~shut[:-1]).sum() + shut[:1].sum())
+    return len(runs(eye_open.mean(axis=1) < _BLINK))
 
 
 def _longest(flags: np.ndarray) -> int:
     """Length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
-    return int(np.diff(edges.reshape(-1, 2), axis=1).max(initial=0))
+    return int(np.diff(runs(flags), axis=1).max(initial=0))

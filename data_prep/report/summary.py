@@ -95,12 +95,14 @@ class Summary:
         first = self._liveliest()
         spoken = range(first, min(first + round(_SPOKEN_SECONDS * self.fps), self.count))
         start, stop = (round(edge / self.fps * self.rate) for edge in (spoken.start, spoken.stop))
+        sound = self.audio[start:stop]
+        heard = bool(sound.any())
         section.video(
             self._overlays(spoken, _VIDEO), self.fps,
-            f"{spoken.start / self.fps:.1f} to {spoken.stop / self.fps:.1f} s, with sound: detected landmarks as dots "
+            f"{spoken.start / self.fps:.1f} to {spoken.stop / self.fps:.1f} s{', with sound' if heard else ''}: detected landmarks as dots "
             "(lips red), the fitted head as white lines, head outlined in green, torso in violet, what hides them in "
             "orange",
-            self.audio[start:stop] if self.audio[start:stop].any() else None, self.rate)
+            sound if heard else None, self.rate)
         spread = self._spread(_WHOLE_FRAMES)
         if self.count > 2 * len(spoken):
             section.video(self._overlays(spread, _VIDEO), _WHOLE_FPS,
@@ -248,13 +250,6 @@ class Summary:
         face, scale = self.face, 512 / self.result["size"]
         missed = np.median(np.linalg.norm(self.fitted - face.landmarks[:, MEDIAPIPE_TO_68], axis=-1), axis=1) * scale
         usual = float(np.median(missed[face.valid])) if face.valid.any() else 0.0
-        badness = np.where(face.valid, missed, np.inf)
-        chosen: list[int] = []
-        for index in map(int, np.argsort(-badness, kind="stable")):
-            if all(abs(index - other) >= _APART for other in chosen):
-                chosen.append(index)
-            if len(chosen) == _WORST:
-                break
         turned = self.angles - np.median(self.angles, axis=0)
 
         def reason(index: int) -> str:
@@ -269,7 +264,18 @@ class Summary:
                 words += ", mouth wide open"
             return words
 
-        return [(index, reason(index)) for index in sorted(chosen)]
+        return [(index, reason(index)) for index in worst_frames(np.where(face.valid, missed, np.inf), _WORST, _APART)]
+
+
+def worst_frames(badness: np.ndarray, count: int, apart: int) -> list[int]:
+    """Up to `count` frames of the greatest badness [T], at least `apart` from each other, in order."""
+    chosen: list[int] = []
+    for index in map(int, np.argsort(-badness, kind="stable")):
+        if len(chosen) == count:
+            break
+        if all(abs(index - other) >= apart for other in chosen):
+            chosen.append(index)
+    return sorted(chosen)
 
 
 def _read_rgba(path: Path) -> np.ndarray:

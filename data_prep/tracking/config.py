@@ -62,7 +62,7 @@ class TrackQuality:
         jitter_deg: RMS rotation faster than 5 Hz, of the smoothed track [deg].
         raw_jitter_deg: the same before smoothing.
         noise_ratio: frame-to-frame noise of rigid landmarks as detected over that of the fitted head, 0 where a
-            clip is too short to tell (`track_quality.noise_ratio`).
+            clip is too short to tell (`quality.noise_ratio`).
         lag_frames: how late the fit follows lips, eyelids and head of the detection, the worst of them
             [frames]; 0 where nothing moves.
         valid: share of frames with a face.
@@ -86,14 +86,3 @@ class TrackQuality:
     def summary(self) -> dict[str, float]:
         """The scalars, for reports."""
         return {name: value for name, value in asdict(self).items() if isinstance(value, float)}
-
-    def worst_frames(self, valid: np.ndarray, count: int, apart: int = 8) -> list[int]:
-        """Up to `count` frames, in order: without a face, then fitted worst, at least `apart` from each other."""
-        badness = np.where(valid, self.reprojection_frame_px, np.inf)
-        chosen: list[int] = []
-        for index in np.argsort(-badness, kind="stable"):
-            if len(chosen) >= count:
-                break
-            if all(abs(int(index) - other) >= apart for other in chosen):
-                chosen.append(int(index))
-        return sorted(chosen)

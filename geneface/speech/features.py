@@ -124,9 +124,10 @@ def extract(audio: np.ndarray, encoder: WhisperEncoder | None = None) -> SpeechF
     melody = _pitch_in_windows(audio)
     energy, detector = energy_db(audio), load_detector()
     speech = by_level(energy, melody.voicing) if detector is None else speech_probability(audio, detector)
-    agreement = float(melody.agreed.sum() / max(np.count_nonzero(melody.log_f0), 1)) if melody.log_f0.any() else 1.0
+    voiced = np.count_nonzero(melody.log_f0)
+    agreement = float(melody.agreed.sum() / voiced) if voiced else 1.0
     return SpeechFeatures(content_features(audio, encoder), melody.log_f0, energy, melody.voicing, speech, float(FPS),
-                          min(agreement, 1.0))
+                          agreement)
 
 
 def _pitch_in_windows(audio: np.ndarray) -> Pitch:

@@ -147,7 +147,7 @@ def test_crop_survives_the_manifest():
 def test_crop_follows_where_the_camera_moves(footage, tmp_path):
     """A person who stands still before a textured wall, filmed by a camera that pans: the scan sees the wall move,
     the prepared frames show the face in one place, and each frame's place in the video is known."""
-    from data_prep.preflight.examine import examine, open_source
+    from data_prep.preflight.examine import examine_all, open_source
     from data_prep.ingest import cut_frames
     from data_prep.streams import Sequence, read_picture
     from geneface import media
@@ -165,7 +165,7 @@ def test_crop_follows_where_the_camera_moves(footage, tmp_path):
             world[104:, 330:586] = np.where(person, face, world[104:, 330:586])
             writer.write(world[:, 3 * index:3 * index + 640])
     config = PrepareConfig(size=128, fps=25.0)
-    found = examine(open_source(video, config), config)
+    found = examine_all([open_source(video, config)], config)[0]
     assert found.crop.path and {v.check: v.verdict for v in found.verdicts}["camera"] == "warn"
     moved = np.array(found.crop.path)
     assert moved[10, 0] - moved[60, 0] == pytest.approx(150, abs=12)

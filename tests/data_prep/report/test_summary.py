@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_prep.report.overlay import OCCLUDER, cut_out, fitted_points, occluded, on_colour, overlay
-from data_prep.report.summary import loudness, write_report
+from data_prep.report.summary import loudness, worst_frames, write_report
 from data_prep.streams import Sequence, encode_jpeg, encode_png, ordered_map, read_picture
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
@@ -23,6 +23,13 @@ from geneface.types import CameraTrack, FaceTrack, SpeechFeatures
 def test_loudness_of_each_frame():
     audio = np.concatenate([np.zeros(640), np.full(640, 0.1), np.full(640, 1.0)]).astype(np.float32)
     assert loudness(audio, 16000, 25, 4) == pytest.approx([-60, -20, 0, -60], abs=0.1)
+
+
+def test_worst_frames_are_apart_and_missing_faces_come_first():
+    badness = np.zeros(60)
+    badness[[5, 20, 21, 50]] = np.inf, 5, 6, 4
+    assert worst_frames(badness, 3, 8) == [5, 21, 50]
+    assert len(worst_frames(badness, 100, 8)) < 60
 
 
 def test_fitted_points_are_those_of_the_posed_head():

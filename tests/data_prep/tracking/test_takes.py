@@ -4,7 +4,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.tracking.config import Person, TrackQuality
 from data_prep.tracking.takes import pieces
 
 
@@ -24,14 +23,3 @@ def test_pieces_without_a_face_join_their_neighbours():
     valid = np.ones(100, bool)
     valid[40:60] = False
     assert [(run.start, run.stop) for run in pieces(valid, (40, 60))] == [(0, 60), (60, 100)]
-
-
-def test_worst_frames_are_apart_and_missing_faces_come_first():
-    error = np.zeros(60)
-    error[[20, 21, 50]] = 5, 6, 4
-    valid = np.ones(60, bool)
-    valid[5] = False
-    person = Person(np.zeros(1), np.zeros((478, 3)), 2.5)
-    quality = TrackQuality(0.0, 0.0, error, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, person)
-    assert quality.worst_frames(valid, 3) == [5, 21, 50]
-    assert len(quality.worst_frames(valid, 100)) < 60
