@@ -149,6 +149,7 @@ class _Preparation:
         config, manifest = self.config, self.manifest
         footage = self._look_through()
         clips, jumps, count = footage.clips, footage.jumps, len(footage)
+        starts = tuple(clip.first for clip in clips[1:])
         self.verdicts += labelled(self.labels, [clip.seen.verdicts for clip in clips])
         model = {"segmenter": file_hash(Path(config.segmenter))} if config.segmenter else {}
 
@@ -168,7 +169,7 @@ class _Preparation:
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
 
         def head() -> Data:
-            return manifest.stage("track", 3, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
+            return manifest.stage("track", 4, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
                                   ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
         def sound() -> tuple[Data, Data]:
@@ -185,9 +186,9 @@ class _Preparation:
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, (sync, speech) = side_by_side(head, sound)
-        masks = manifest.stage("masks", 6, {"jumps": jumps, **model}, ("track", "background"), ("masks/",),
-                               lambda: self._masks(jumps, plate["unrest"]))
-        torso = manifest.stage("torso", 2, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
+        masks = manifest.stage("masks", 7, {"jumps": jumps, "starts": starts, **model}, ("track", "background"), ("masks/",),
+                               lambda: self._masks(jumps, starts, plate["unrest"]))
+        torso = manifest.stage("torso", 3, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
                   "background": plate, "sync": sync, "speech": speech}
         manifest.finish()
@@ -281,9 +282,11 @@ class _Preparation:
         if self.config.photometric:
             camera, refined = refine_pose(lambda index: small_grey(self.frames.path(index), size), camera, face,
                                           load_basis(), jumps)
-            raw_jitter = quality.raw_jitter_deg
-            face, quality = refit_expression(found, camera, face, quality.person, load_basis(), jumps=jumps)
-            figures = {**quality.summary(), **vars(refined), "raw_jitter_deg": raw_jitter}
+            if refined.samples:  # the lips stay where they are seen
+                raw_jitter = quality.raw_jitter_deg
+                face, quality = refit_expression(found, camera, face, quality.person, load_basis(), jumps=jumps)
+                figures = {**quality.summary(), "raw_jitter_deg": raw_jitter}
+            figures.update(vars(refined))
         camera.save(self.out / "camera.npz")
         face.save(self.out / "face.npz")
         return figures
@@ -309,11 +312,11 @@ class _Preparation:
         apart = plates_apart(thumbnails, [clip.frames for clip in footage.clips])
         return {"seen": float(seen.mean()), "unrest": unrest, "apart": apart}
 
-    def _masks(self, jumps: tuple[int, ...], unrest: float) -> Data:
+    def _masks(self, jumps: tuple[int, ...], starts: tuple[int, ...], unrest: float) -> Data:
         face = FaceTrack.load(self.out / "face.npz")
         plate = Plate(read_picture(self.out / "background.png"),
                       read_picture(self.out / "stages" / "background_seen.png")[..., 0] > 127, unrest)
-        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps, face.fps,
+        count, digest = write_masks(self.frames, self.masks, face.landmarks, plate, jumps, starts, face.fps,
                                     self.config.segmenter)
         return {"masks": count, "sha256": digest}
 

@@ -42,10 +42,14 @@ def main() -> None:
     counts = np.zeros((len(OPENING) - 1, len(WIDTH) - 1))
     for folder in options.folders:
         clips = sorted(folder.glob("*.mp4"))
+        if not clips:
+            parser.error(f"{folder}: no .mp4 clips")
         chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, options.sentences).round().astype(int))]
         talkers = [[clip] for clip in clips] if folder.name == "others" else [chosen]
         for talker in talkers:
             shapes = talker_shapes(talker)
+            if not len(shapes):
+                continue
             clipped = [np.clip(shapes[:, i], edges[0], edges[-1]) for i, edges in enumerate((OPENING, WIDTH))]
             counts += np.histogram2d(*clipped, bins=(OPENING, WIDTH))[0] * min(1, MOST / len(shapes))
     share = gaussian_filter(counts / counts.sum(), 0.7)  # a cell beside those that were seen is natural too

@@ -17,7 +17,7 @@ def thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def plates_apart(samples: Mapping[int, tuple[np.ndarray, np.ndarray]], clips: Sequence[slice]) -> float:
-    """How far the clips' backgrounds differ from each other's average: the most that a clip does [grey levels].
+    """How far apart the clips' backgrounds are: the mean difference of the two that differ most [grey levels].
 
     Each pair of plates is compared where both were seen, by the mean over all pixels: a picture that moved differs at
     its edges only, another light everywhere. 0 for one clip, or where no two were seen in the same places.

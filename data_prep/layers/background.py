@@ -8,6 +8,8 @@ import numpy as np
 
 from geneface.types import require
 
+from .regions import disc
+
 _MARGIN = 0.016  # distance a sample keeps from the person [picture sides]: hair, soft edges and shadows spill that far
 _LEAST = 3  # samples a pixel needs
 _ROWS = 64  # rows worked on at once: bounds memory
@@ -33,9 +35,8 @@ def background_plate(read: Callable[[int], tuple[np.ndarray, np.ndarray]], indic
     for index in indices:
         frame, alpha = read(index)
         margin = max(1, round(_MARGIN * max(alpha.shape)))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
         frames.append(frame)
-        sure.append(cv2.erode((alpha >= 250).astype(np.uint8), kernel, borderValue=1) > 0)
+        sure.append(cv2.erode((alpha >= 250).astype(np.uint8), disc(margin), borderValue=1) > 0)
     frames, sure = np.stack(frames), np.stack(sure)
     plate, known = median_where(frames, sure, min(_LEAST, len(indices)))
     filled = fill_smoothly(plate, known) if known.any() else np.full_like(plate, frames.mean((0, 1, 2)))
@@ -81,12 +82,12 @@ def fill_smoothly(picture: np.ndarray, known: np.ndarray, sweeps: int = 60) -> n
     Solved from coarse to fine: each level starts from the coarser one's answer.
 
     Args:
-        picture: [H,W,3] float32; unknown values are ignored.
+        picture: [H,W,C] float32; unknown values are ignored.
         known: [H,W] bool, somewhere True.
         sweeps: relaxation sweeps at each level.
 
     Returns:
-        [H,W,3] float32, equal to `picture` where known.
+        [H,W,C] float32, equal to `picture` where known.
     """
     require(bool(known.any()), "known: nothing is known")
     if known.all():

@@ -69,7 +69,8 @@ def steady(probabilities: Iterable[tuple[np.ndarray, np.ndarray]],
 
 
 def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate: Plate,
-                jumps: tuple[int, ...] = (), fps: float = 25.0, model: str = "") -> tuple[int, str]:
+                jumps: tuple[int, ...] = (), starts: tuple[int, ...] = (), fps: float = 25.0,
+                model: str = "") -> tuple[int, str]:
     """Segment every frame and write its mask.
 
     Args:
@@ -78,6 +79,7 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
         landmarks: [T,478,2] px.
         plate: clean background.
         jumps: first frames after jumps.
+        starts: first frames of further clips, in which something else may be worn.
         fps: frames per second.
         model: see `PersonSegmenter`.
 
@@ -101,8 +103,8 @@ def write_masks(frames: Sequence, target: Sequence, landmarks: np.ndarray, plate
             parts = split(refine(look.person, small), small, points, colours, look.head)
             return small, to_bytes(parts), points, index
 
-        chosen = references(landmarks)
-        usual = Usual(view(index, frame) for index, frame in zip(chosen, frames.read(chosen)))
+        chosen = references(landmarks, starts)
+        usual = Usual((view(index, frame) for index, frame in zip(chosen, frames.read(chosen))), starts)
 
         held: deque[tuple[np.ndarray, np.ndarray | None]] = deque()
 

@@ -1,19 +1,20 @@
 """What is in front of a person in a frame: a hand, a microphone, a cup.
 
-Found where a frame looks unlike all frames of the same clip in which the person is held alike: the head in
-the upright frame of its features, compared with the references whose landmarks are nearest; the torso in the
-picture, compared with all. How far a place strays by itself is measured on the references. What stands out is
-then followed to the picture's own edges by a watershed. What is in front all the time is taken for the person's.
+Found where a frame looks unlike the frames of the same clip in which the head is held most alike: the head in the
+upright frame of its features, the torso where it is in the picture. How far a place strays by itself is measured on
+these references. What stands out is then followed to the picture's own edges by a graph cut (GrabCut, Rother et al.
+2004). What is in front all the time is taken for the person's.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ..preflight.occlusion import upright
+from .regions import box, disc
 
 REFERENCES = 64
 _SIDE = 64  # of the head brought upright [px]
@@ -74,14 +75,16 @@ def _middle(values: np.ndarray) -> np.ndarray:
 
 
 class Usual:
-    """How a person looks in a clip when nothing is in front.
+    """How a person looks in each clip when nothing is in front.
 
     Args:
         views: frame [H,W,3] uint8 RGB, masks [H,W,3] uint8, landmarks [478,2] px and number of frames that show all
             positions of the head.
+        starts: first frames of further clips: what is worn, and where one sits, is compared within a clip.
     """
 
-    def __init__(self, views: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> None:
+    def __init__(self, views: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, int]],
+                 starts: Sequence[int] = ()) -> None:
         heads, shown, bodies, clothed, shapes, numbers = [], [], [], [], [], []
         for frame, mask, landmarks, number in views:
             matrix = _matrix(landmarks)
@@ -94,7 +97,7 @@ class Usual:
             shapes.append(_shape(landmarks, matrix))
             numbers.append(number)
         self._views = _Views(np.stack(heads), np.stack(shown)), _Views(np.stack(bodies), np.stack(clothed))
-        self._shapes, self._numbers = np.stack(shapes), np.array(numbers)
+        self._shapes, self._numbers, self._starts = np.stack(shapes), np.array(numbers), np.array(starts, int)
         for _ in range(_ROUNDS):
             self._limits = tuple(self._limit(views) for views in self._views)
             if not self._drop_covered():
@@ -115,7 +118,7 @@ class Usual:
         share = np.zeros(len(self._shapes))
         for i, chosen in enumerate(map(self._alike, self._shapes, self._numbers)):
             if not len(chosen):
-                return False
+                continue
             for views, limit in zip(self._views, self._limits):
                 odd = (views.unlike(views.lab[i], chosen) > limit).astype(np.uint8)
                 share[i] += cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).sum()
@@ -131,8 +134,12 @@ class Usual:
         """Indices of the references in which the head is held most alike; none in too short a clip."""
         distance = ((self._shapes - shape) ** 2).sum((1, 2))
         distance[np.abs(self._numbers - number) < _APART] = np.inf
+        distance[self._clip(self._numbers) != self._clip(number)] = np.inf
         chosen = np.argsort(distance)[:_NEAREST]
         return chosen if len(chosen) == _NEAREST and np.isfinite(distance[chosen]).all() else chosen[:0]
+
+    def _clip(self, number: np.ndarray | int) -> np.ndarray:
+        return np.searchsorted(self._starts, number, "right")
 
     def odd(self, frame: np.ndarray, landmarks: np.ndarray, number: int) -> np.ndarray:
         """[h,w] uint8 of a frame at `_FINE`: 0 surely looks as usual, 1 surely does not, 2 may or may not.
@@ -206,25 +213,24 @@ def occluder(frame: np.ndarray, landmarks: np.ndarray, number: int, person: np.n
     height, width = odd.shape
     face = landmarks * (width / frame.shape[1])
     least = _LEAST * float(np.prod(np.ptp(face, axis=0)))
-    seeds = cv2.morphologyEx((odd == 1).astype(np.uint8), cv2.MORPH_OPEN, _disc(2))
+    seeds = cv2.morphologyEx((odd == 1).astype(np.uint8), cv2.MORPH_OPEN, disc(2))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(seeds)
     believed = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] >= least]
     if not believed:
         return None
     seeds = np.isin(labels, believed).astype(np.uint8)
     # What was compared is coarse: things are a little smaller than they seem.
-    cores = cv2.erode(seeds, _disc(1))
-    thick = cv2.erode(seeds, _disc(3))
-    cores = np.where(cv2.dilate(thick, _disc(6)) > 0, thick, cores)
+    cores = cv2.erode(seeds, disc(1))
+    thick = cv2.erode(seeds, disc(3))
+    cores = np.where(cv2.dilate(thick, disc(6)) > 0, thick, cores)
     small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
-    far = cv2.dilate((odd == 1).astype(np.uint8), _disc(4)) == 0
+    far = cv2.dilate((odd == 1).astype(np.uint8), disc(4)) == 0
     marks = np.where(far & (odd == 0), cv2.GC_BGD, np.where(seeds > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)).astype(np.uint8)
     marks[cores > 0] = cv2.GC_FGD
     marks[alpha < 0.1] = np.where(marks[alpha < 0.1] == cv2.GC_FGD, cv2.GC_FGD, cv2.GC_BGD)
     # The surroundings of the thing are all that is to be told from it.
-    rows, columns = (np.flatnonzero(seeds.any(axis)) for axis in (1, 0))
-    part = tuple(slice(max(0, w[0] - _AROUND), w[-1] + 1 + _AROUND) for w in (rows, columns))
+    part = box(seeds > 0, _AROUND)
     cut = np.ascontiguousarray(marks[part])
     if (cut == cv2.GC_FGD).any() and ((cut == cv2.GC_BGD) | (cut == cv2.GC_PR_BGD)).any():
         cv2.setRNGSeed(0)
@@ -235,25 +241,29 @@ def occluder(frame: np.ndarray, landmarks: np.ndarray, number: int, person: np.n
     # What hangs together with it is it; specks elsewhere are not.
     _, pieces = cv2.connectedComponents(covered)
     covered &= np.isin(pieces, np.unique(pieces[(cores > 0) & (covered > 0)])).astype(np.uint8)
-    covered = cv2.dilate(cv2.medianBlur(covered, 5) | cores, _disc(1)).astype(np.float32)
+    covered = cv2.dilate(cv2.medianBlur(covered, 5) | cores, disc(1)).astype(np.float32)
     full = cv2.resize(covered, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return cv2.GaussianBlur(full, (0, 0), 0.003 * max(frame.shape))
 
 
-def _disc(radius: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+def references(landmarks: np.ndarray, starts: Sequence[int] = ()) -> np.ndarray:
+    """Frames of landmarks [T,478,2] px that together show all positions and expressions of a head, ascending: of every
+    clip (see `Usual`) in proportion, but enough to compare with."""
+    edges = [0, *starts, len(landmarks)]
+    return np.concatenate([
+        start + _spread(landmarks[start:stop], max(round(REFERENCES * (stop - start) / len(landmarks)), 3 * _NEAREST))
+        for start, stop in zip(edges, edges[1:])])
 
 
-def references(landmarks: np.ndarray) -> np.ndarray:
-    """Frames of landmarks [T,478,2] px that together show all positions and expressions of a head, ascending:
-    half of them even in time, half as unlike each other as can be."""
+def _spread(landmarks: np.ndarray, number: int) -> np.ndarray:
+    """At most `number` frames of landmarks [T,478,2]: half of them even in time, half as unlike each other as can be."""
     count = len(landmarks)
-    even = np.linspace(0, count - 1, min(REFERENCES // 2, count)).astype(int)
+    even = np.linspace(0, count - 1, min(number // 2, count)).astype(int)
     candidates = np.linspace(0, count - 1, min(600, count)).astype(int)
     shapes = np.stack([_shape(landmarks[i], _matrix(landmarks[i])) for i in candidates]).reshape(len(candidates), -1)
     chosen = [int(np.argmin(np.abs(shapes - np.median(shapes, 0)).sum(1)))]
     distance = ((shapes - shapes[chosen[0]]) ** 2).sum(1)
-    while len(chosen) < min(REFERENCES // 2, len(candidates)):
+    while len(chosen) < min(number // 2, len(candidates)):
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, ((shapes - shapes[chosen[-1]]) ** 2).sum(1))
     return np.unique(np.concatenate([even, candidates[chosen]]))

@@ -12,9 +12,11 @@ import numpy as np
 
 from geneface.face.landmarks import FACE_OVAL
 
+from .regions import box, disc, grown, largest
+
 # The face outline of MediaPipe's mesh from one jaw angle over the chin to the other: image left to right.
 JAW = np.array([58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288])
-_CHIN, _FOREHEAD = 152, 10
+CHIN, _FOREHEAD = 152, 10
 
 _BINS = 16  # per colour channel
 _SIDE = 0.66  # how far from the face's axis a pixel above the jaw angle is head whatever its colour [face widths]
@@ -44,12 +46,12 @@ class HeadFrame2D:
     @classmethod
     def of(cls, landmarks: np.ndarray) -> "HeadFrame2D":
         """From [478,2] image landmarks [px]."""
-        up = landmarks[_FOREHEAD] - landmarks[_CHIN]
+        up = landmarks[_FOREHEAD] - landmarks[CHIN]
         height = float(np.linalg.norm(up))
         up = up / max(height, 1e-6)
         right = np.array([-up[1], up[0]], np.float32)
         oval = landmarks[FACE_OVAL] @ right
-        return cls(landmarks[_CHIN], right, up, float(np.ptp(oval)), height)
+        return cls(landmarks[CHIN], right, up, float(np.ptp(oval)), height)
 
     def coordinates(self, points: np.ndarray) -> np.ndarray:
         """[...,2] image points [px] to (x, y) with y up, both in px."""
@@ -242,9 +244,7 @@ def split(person: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, colours:
     undecided &= person > 0.02
     if undecided.any():
         # Only the part in question, with some around it.
-        rows, columns = np.flatnonzero(undecided.any(1)), np.flatnonzero(undecided.any(0))
-        part = (slice(max(0, rows[0] - height // 50), rows[-1] + 1 + height // 50),
-                slice(max(0, columns[0] - width // 50), columns[-1] + 1 + width // 50))
+        part = box(undecided, max(height, width) // 50)
         if hair is None:
             likelihood = colours.likelihood(frame[part])
         else:
@@ -271,29 +271,17 @@ def _by_hair(head: np.ndarray, undecided: np.ndarray, needed: np.ndarray, above_
     """
     label = np.where(undecided, ((hair - needed) / 0.15 + 0.5).clip(0, 1), head).astype(np.float32)
     # Strands as thin as the blur between two colours are that blur.
-    thin = 2 * max(1, round(0.006 * size)) + 1
-    opened = cv2.morphologyEx(label, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin)))
+    opened = cv2.morphologyEx(label, cv2.MORPH_OPEN, disc(max(1, round(0.006 * size))))
     label = np.where(undecided & (needed > 0.13), opened, label)
     # Hair hangs on the head and clothes lie on the shoulders: islands belong to what surrounds them.
     solid = person > 0.3
-    label[undecided & ~_grown(_largest(solid & (label > 0.5)))] = 0
-    label[undecided & above_chin & ~_grown(_largest(solid & (label <= 0.5)))] = 1
+    label[undecided & ~grown(largest(solid & (label > 0.5)))] = 0
+    label[undecided & above_chin & ~grown(largest(solid & (label <= 0.5)))] = 1
     return np.where(undecided, cv2.GaussianBlur(label, (0, 0), max(0.7, 0.0025 * size)), head)
-
-
-def _largest(region: np.ndarray) -> np.ndarray:
-    """[H,W] bool: the largest connected part of a region [H,W] bool."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=4)
-    return region if count <= 2 else labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
 def _around_largest(person: np.ndarray, rim: int) -> np.ndarray:
     """[H,W] uint8: 1 in the largest connected part of a person [H,W] and around it, found at half size."""
     half = cv2.resize(person, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    near = _grown(_largest(half > 0.3), max(1, rim // 2)).astype(np.uint8)
+    near = grown(largest(half > 0.3), max(1, rim // 2)).astype(np.uint8)
     return cv2.resize(near, person.shape[::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def _grown(region: np.ndarray, rim: int = 2) -> np.ndarray:
-    """[H,W] bool: a region and its rim [px]."""
-    return cv2.dilate(region.astype(np.uint8), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)) > 0

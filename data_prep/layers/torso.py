@@ -17,8 +17,10 @@ import numpy as np
 from geneface.progress import track
 
 from ..streams import Sequence, encode_png, ordered_map
+from ..tracking.takes import pieces
 from .background import fill_smoothly, median_where
-from .parting import HeadFrame2D
+from .parting import CHIN
+from .regions import box, disc
 
 _LEARN = 32  # frames that a typical torso is made of
 _LEAST = 2  # of them that must show a pixel
@@ -91,7 +93,7 @@ class TypicalTorso:
         for frame, mask in views:
             place = middle._place(*_small(frame, mask))
             size = mask.shape[1::-1]
-            shown = cv2.dilate(hidden_share(mask), _disc(_RIM * max(size)))
+            shown = cv2.dilate(hidden_share(mask), _rim(max(size)))
             own = np.rint(_times_alpha(own_torso(frame, mask, plate))).astype(np.uint8)
             layers.append(cv2.warpAffine(own, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
             hidden = cv2.warpAffine(shown, place, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=255)
@@ -144,24 +146,15 @@ def whole_torso(frame: np.ndarray, mask: np.ndarray, plate: np.ndarray, typical:
     out = own_torso(frame, mask, plate)
     top, expected = typical.in_frame(frame, mask)
     lower, size = out[top:], max(mask.shape)
-    hidden = cv2.dilate(hidden_share(mask[top:]), _disc(_RIM * size))
-    box = _box((hidden > 0) & (expected[..., 3] > 2), size // 25)
-    expected, hidden, own = expected[box], hidden[box], _times_alpha(lower[box])
+    hidden = cv2.dilate(hidden_share(mask[top:]), _rim(size))
+    part = box((hidden > 0) & (expected[..., 3] > 2), size // 25)
+    expected, hidden, own = expected[part], hidden[part], _times_alpha(lower[part])
     shown = cv2.GaussianBlur(255 - hidden, (0, 0), 0.5 * _RIM * size).astype(np.float32) / 255
     shown[hidden == 255] = 0
     change = _membrane((own - expected).clip(-_CHANGE, _CHANGE), hidden < 5) * (expected[..., 3:] / 255)
     expected += change
-    lower[box] = _by_alpha(expected + shown[..., None] * (own - expected))
+    lower[part] = _by_alpha(expected + shown[..., None] * (own - expected))
     return out
-
-
-def _box(region: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of a region [H,W] bool and a margin around it [px]."""
-    spans = []
-    for axis in (1, 0):
-        where = np.flatnonzero(region.any(axis))
-        spans.append(slice(max(0, where[0] - margin), where[-1] + 1 + margin) if len(where) else slice(0, 1))
-    return spans[0], spans[1]
 
 
 def _membrane(difference: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -209,12 +202,12 @@ def _small(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return grey.astype(np.float32), inside.astype(np.uint8)
 
 
-def _disc(radius: float) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(radius)) + 1,) * 2)
+def _rim(size: int) -> np.ndarray:
+    return disc(max(1, round(_RIM * size)))
 
 
 def write_torso(frames: Sequence, masks: Sequence, target: Sequence, landmarks: np.ndarray, plate: np.ndarray,
-                jumps: Iterable[int] = ()) -> tuple[int, str]:
+                jumps: tuple[int, ...] = ()) -> tuple[int, str]:
     """Fill in and write the torso of every frame.
 
     Args:
@@ -229,7 +222,7 @@ def write_torso(frames: Sequence, masks: Sequence, target: Sequence, landmarks: 
     """
     count = len(landmarks)
     target.clear()
-    stretches = _stretches(count, jumps)
+    stretches = pieces(np.ones(count, bool), jumps, _STRETCH)
 
     def finished(item: tuple[np.ndarray, np.ndarray, TypicalTorso]) -> bytes:
         frame, mask, typical = item
@@ -246,17 +239,8 @@ def write_torso(frames: Sequence, masks: Sequence, target: Sequence, landmarks: 
     return target.write(ordered_map(finished, track(items(), "Torso", count)))
 
 
-def _stretches(count: int, jumps: Iterable[int]) -> list[slice]:
-    """The clip divided at its jumps, short pieces left with what comes before them."""
-    starts = [0]
-    for jump in sorted(jumps):
-        if jump - starts[-1] >= _STRETCH and count - jump >= _STRETCH:
-            starts.append(jump)
-    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count])]
-
-
 def _spread(landmarks: np.ndarray) -> np.ndarray:
     """Frames of landmarks [T,478,2] in which the chin is in all the places where it gets, ascending."""
-    chin = np.array([HeadFrame2D.of(points).origin for points in landmarks])
+    chin = landmarks[:, CHIN]
     half = np.linspace(0, len(chin) - 1, min(_LEARN // 2, len(chin))).astype(int)
     return np.unique(np.argsort(chin, axis=0, kind="stable")[half])

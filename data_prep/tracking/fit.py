@@ -114,8 +114,7 @@ def fit_track(
     if person is None:
         person = fit_person([detections], width, height, basis, config, identity, focal)
     used, trust = used_landmarks(config)
-    head = _head(basis, used, width, height, person.focal * max(width, height), person.identity)
-    head.offsets = person.offsets[used].astype(np.float64)
+    head = _person_head(basis, person, width, height, used)
     found = np.flatnonzero(detections.valid)
     observed = detections.landmarks[found][:, used].astype(np.float64)
     prior = expression_prior([detections], config)
@@ -146,8 +145,7 @@ def refit_expression(
     """
     basis = basis or load_basis()
     used, trust = used_landmarks(config)
-    head = _head(basis, used, camera.width, camera.height, float(camera.intrinsics[0, 0]), person.identity)
-    head.offsets = person.offsets[used].astype(np.float64)
+    head = _person_head(basis, person, camera.width, camera.height, used)
     found, runs = np.flatnonzero(detections.valid), pieces(detections.valid, jumps)
     observed = detections.landmarks[found][:, used].astype(np.float64)
     pose = camera.head_to_camera.astype(np.float64)
@@ -161,17 +159,19 @@ def predicted_landmarks(
     camera: CameraTrack, face: FaceTrack, person: Person, basis: FaceBasis | None = None
 ) -> np.ndarray:
     """[T,478,2] where the fit expects MediaPipe to see the landmarks [px]: its bias and the person's shifts included."""
-    head = _whole_head(basis or load_basis(), person, camera.width, camera.height)
+    head = _person_head(basis or load_basis(), person, camera.width, camera.height)
     pose = camera.head_to_camera.astype(np.float64)
     frames = Frames(pose[:, :3, :3], pose[:, :3, 3], face.expression.astype(np.float64))
     return np.concatenate([
         project(head, frames.take(slice(first, first + _CHUNK))) for first in range(0, len(frames), _CHUNK)])
 
 
-def _whole_head(basis: FaceBasis, person: Person, width: int, height: int) -> Head:
-    """All 478 landmarks of a person."""
-    head = _head(basis, np.arange(478), width, height, person.focal * max(width, height), person.identity)
-    head.offsets = person.offsets.astype(np.float64)
+def _person_head(
+    basis: FaceBasis, person: Person, width: int, height: int, used: np.ndarray = np.arange(478)
+) -> Head:
+    """The `used` landmarks of a person."""
+    head = _head(basis, used, width, height, person.focal * max(width, height), person.identity)
+    head.offsets = person.offsets[used].astype(np.float64)
     return head
 
 
@@ -315,7 +315,7 @@ def _result(
 ) -> tuple[CameraTrack, FaceTrack, TrackQuality]:
     """The boundary objects, and the fit compared with what was detected; `rough` [T,3,3] is the unsmoothed rotation."""
     valid, landmarks = detections.valid, _filled(detections.landmarks, detections.valid, runs)
-    head = _whole_head(basis, person, width, height)
+    head = _person_head(basis, person, width, height)
     errors, aspect = np.zeros((len(whole), 68)), np.zeros((len(whole), 2))
     watched = np.zeros((len(whole), len(WATCHED), 2))
     for first in range(0, len(whole), _CHUNK):

@@ -25,7 +25,7 @@ from geneface.face.basis import FaceBasis
 from geneface.types import CameraTrack, FaceTrack
 
 from .skin import Skin
-from .smooth import adaptive, jitter
+from .smooth import adaptive
 from .takes import pieces
 
 _SIDE = 512  # longest side of the pictures that are compared [px]
@@ -64,13 +64,11 @@ class PhotometricQuality:
         samples: skin samples that had a say; 0 where nothing was changed.
         turned_deg: RMS change of rotation [deg].
         moved_px: RMS change of the face's place in the picture [px of the original].
-        jitter_deg: RMS rotation faster than 5 Hz afterwards, true movement included [deg].
     """
 
     samples: int
     turned_deg: float
     moved_px: float
-    jitter_deg: float
 
 
 def small_grey(path: Path, size: int) -> np.ndarray:
@@ -223,6 +221,8 @@ class Alignment:
             if turn:
                 poses = [self.align(*item) for item in zip(patches, frames, poses)]
             self._average(patches, frames, poses)
+            if len(self.skin) < _LEAST:
+                return
 
     def _average(self, patches: list[Patch], frames: list[int], poses: list[np.ndarray]) -> None:
         """Robust mean and variance of every sample over the frames; samples hardly seen are left out."""
@@ -304,11 +304,9 @@ def _quality(before: CameraTrack, after: CameraTrack, middle: np.ndarray, sample
     rotations = [Rotation.from_matrix(camera.head_to_camera[:, :3, :3]) for camera in (before, after)]
     places = [_place(camera.head_to_camera.astype(np.float64), middle) for camera in (before, after)]
     rays = [place[:, :2] / place[:, 2:] for place in places]
-    fast = jitter((rotations[1].mean().inv() * rotations[1]).as_rotvec(), after.fps)
     return PhotometricQuality(
         samples=samples, turned_deg=_rms(np.rad2deg((rotations[1] * rotations[0].inv()).magnitude())),
-        moved_px=_rms(np.linalg.norm(rays[1] - rays[0], axis=1)) * float(after.intrinsics[0, 0]),
-        jitter_deg=_rms(np.rad2deg(np.linalg.norm(fast, axis=1))))
+        moved_px=_rms(np.linalg.norm(rays[1] - rays[0], axis=1)) * float(after.intrinsics[0, 0]))
 
 
 def _rms(values: np.ndarray) -> float:

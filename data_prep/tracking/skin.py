@@ -29,8 +29,7 @@ class Skin:
 
     def __init__(self, basis: FaceBasis, identity: np.ndarray, spacing: float) -> None:
         self.head = np.asarray(basis.vertices(identity), np.float32)
-        inside = np.isin(np.arange(len(self.head)), basis.regions["skin"])
-        self.triangles = basis.triangles[inside[basis.triangles].all(1)].astype(np.int32)
+        self.triangles = basis.faces_of("skin").astype(np.int32)
         angle = np.arctan2(self.head[:, 0], -self.head[:, 2])
         rigid = np.abs(angle) < self._REACH
         reach = np.linalg.norm(basis.expression, axis=-1)  # [52,V]
@@ -69,7 +68,3 @@ class Skin:
         """[S,3] in head space for weights [52]."""
         shift = expression.astype(np.float32) @ self.expression.reshape(len(self.expression), -1)
         return self.mean + shift.reshape(-1, 3)
-
-    def picture(self, values: np.ndarray) -> np.ndarray:
-        """[h,w] of one value per sample, NaN where there is none."""
-        return np.where(self.grid >= 0, values[self.grid], np.nan)

@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ..errors import UserError
+from ..types import require
 from .arkit import ARKIT_NAMES
 from .landmarks import MEDIAPIPE_TO_68
 
@@ -48,6 +49,8 @@ class FaceBasis(Protocol):
     regions: dict[str, np.ndarray]
 
     def vertices(self, identity=None, expression=None): ...
+
+    def faces_of(self, *regions: str) -> np.ndarray: ...
 
     def landmarks478(self, identity=None, expression=None): ...
 
@@ -80,7 +83,6 @@ class LinearBasis:
         self, mean: np.ndarray, identity: np.ndarray, expression: np.ndarray, triangles: np.ndarray,
         regions: dict[str, np.ndarray], landmark_vertices: np.ndarray, landmark_weights: np.ndarray,
         landmark_mirror: np.ndarray | None = None, uv: np.ndarray | None = None, mirror: np.ndarray | None = None,
-        landmark_bias: np.ndarray | None = None,
     ) -> None:
         count = len(mean)
         for name, value, shape in (
@@ -96,7 +98,7 @@ class LinearBasis:
         self.triangles, self.regions, self.uv, self.mirror = triangles, regions, uv, mirror
         self.landmark_vertices, self.landmark_weights = landmark_vertices, landmark_weights
         self.landmark_mirror = landmark_mirror
-        self.landmark_bias = landmark_bias
+        self.landmark_bias: np.ndarray | None = None
 
     @property
     def components(self) -> int:
@@ -200,7 +202,7 @@ def load_basis() -> AnnyBasis:
     """The bundled head basis (read once per process; treat its arrays as read-only)."""
     basis = AnnyBasis.load(_FILE)
     basis.landmark_bias = _load_bias(_BIAS_FILE)
-    for value in (basis.mean, basis.identity, basis.expression, basis.triangles):
+    for value in (basis.mean, basis.identity, basis.expression, basis.triangles, basis.landmark_bias):
         value.setflags(write=False)
     return basis
 
@@ -211,8 +213,10 @@ def _load_bias(path: Path) -> np.ndarray:
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)["bias"].astype(np.float32)
-    except (SafetensorError, KeyError, OSError) as error:
+        bias = load_file(path)["bias"].astype(np.float32)
+        require(bias.shape == (3 + len(ARKIT_NAMES), 478, 3), f"its shape is {bias.shape}")
+        return bias
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable landmark bias ({error}); reinstall geneface") from error
 
 

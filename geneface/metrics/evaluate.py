@@ -248,7 +248,8 @@ def _comparisons(
             pose = person.camera.head_to_camera[index]
             mask = resize(person.mask(index), size)
             renders = {name: resize(renderer.frame(points[step], pose), size) for name, points in motions.items()}
-            renders = {n: np.where(in_sight(mask)[..., None], image, truth) for n, image in renders.items()}
+            seen = in_sight(mask)[..., None]
+            renders = {name: np.where(seen, image, truth) for name, image in renders.items()}
             yield Comparison(index, truth, mask, renders)
 
     return reference, comparisons()

@@ -75,6 +75,23 @@ def test_nothing_is_found_where_nothing_is(clip):
         assert occluder(frame, landmarks, t, 1 - mask[..., 2] / np.float32(255), usual) is None
 
 
+def test_another_shirt_in_a_short_second_clip_is_no_thing(clip):
+    def second(t: int):
+        frame, mask, landmarks = frame_of(t)
+        striped = (mask[..., 1] > 127) & (np.arange(SIZE) // 20 % 2 == 0)
+        return np.where(striped[..., None], 255 - frame, frame), mask, landmarks
+
+    both, start = [*clip, *clip[:60], *(second(t) for t in range(50, 90))], FRAMES + 60
+    landmarks = np.stack([points for _, _, points in both])
+
+    def found(starts: tuple[int, ...]) -> int:
+        usual = Usual(((*both[i], int(i)) for i in references(landmarks, starts)), starts)
+        return sum(occluder(frame, points, t, 1 - mask[..., 2] / np.float32(255), usual) is not None
+                   for t, (frame, mask, points) in enumerate(both) if t % 7 == 0)
+
+    assert found((start,)) == 0 < found(())
+
+
 @pytest.mark.parametrize("kind", ["microphone", "paper", "hand", "cup"])
 def test_things_are_found_where_they_are(clip, kind):
     """In front for a fifth of the clip, references included."""
