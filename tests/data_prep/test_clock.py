@@ -109,7 +109,8 @@ def test_late_sound_is_moved_to_the_mouth(tmp_path, correct, left):
     source = Source(tmp_path / "a.mp4", None, None)
     run = _Preparation([source], tmp_path / "empty", config)
     run.out = tmp_path / "out"
-    np.savez(run.out / "stages" / "landmarks.npz", landmarks=landmarks, valid=valid)
+    np.savez(run.out / "stages" / "landmarks.npz", landmarks=landmarks, valid=valid,
+             scores=np.zeros((800, 52), np.float32), faces=valid.astype(np.int32))
     footage = Footage.of([source], ["0"], [Examination(None, take, None, None, sound, [])])
     found = run._sync(footage)
     assert found["offsets"] == [pytest.approx(5, abs=0.35)] and found["shifts"] == (found["offsets"] if correct else [0])
