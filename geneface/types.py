@@ -152,6 +152,12 @@ class CameraTrack(_NpzRecord):
         out[:, :3, 3] = -np.einsum("tij,tj->ti", rotation, self.head_to_camera[:, :3, 3])
         return out
 
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Image positions [T,P,2] float64 [px] of head-space points [T,P,3] [m]."""
+        pose = self.head_to_camera.astype(np.float64)
+        image = (points @ pose[:, :3, :3].transpose(0, 2, 1) + pose[:, None, :3, 3]) @ self.intrinsics.T
+        return image[..., :2] / image[..., 2:]
+
 
 @dataclass(frozen=True)
 class FaceTrack(_NpzRecord):

@@ -108,6 +108,16 @@ def test_avatar_round_trip(tmp_path):
     equal(before.camera, after.camera)
 
 
+def test_points_of_a_turned_head_are_projected():
+    pose = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+    pose[:, :3, 3] = [[0, 0, 2], [0.1, 0, 1]]
+    pose[1, :3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # x of the head points down in the picture
+    track = CameraTrack(np.array([[500, 0, 40], [0, 400, 30], [0, 0, 1]], np.float32), pose, 80, 60, 25.0)
+    points = np.tile(np.array([[0, 0, 0], [0.2, 0, 0]], np.float32), (2, 1, 1))
+    expected = [[[40, 30], [90, 30]], [[90, 30], [90, 110]]]
+    assert np.allclose(track.project(points), expected, atol=1e-4)
+
+
 def test_cam_to_world_is_the_inverse():
     track = camera()
     product = track.cam_to_world @ track.head_to_camera

@@ -23,10 +23,7 @@ def fitted_points(camera: CameraTrack, face: FaceTrack, basis: FaceBasis) -> np.
     The fit shifts single landmarks by what the basis lacks of this person. The tracks do not hold those shifts; how far
     the landmarks usually lie from the detected ones stands for them.
     """
-    pose = camera.head_to_camera
-    points = np.einsum("tij,tnj->tni", pose[:, :3, :3], basis.landmarks68(face.expression, face.identity))
-    points = (points + pose[:, None, :3, 3]) @ camera.intrinsics.T
-    points = (points[..., :2] / points[..., 2:]).astype(np.float32)
+    points = camera.project(basis.landmarks68(face.expression, face.identity)).astype(np.float32)
     if not face.valid.any():
         return points
     return points - np.median(points[face.valid] - face.landmarks[face.valid][:, MEDIAPIPE_TO_68], axis=0)

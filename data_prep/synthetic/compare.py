@@ -28,10 +28,7 @@ def slope(found: np.ndarray, truth: np.ndarray) -> float:
 
 def project_head(camera: CameraTrack, face: FaceTrack) -> np.ndarray:
     """[T,478,2] landmarks of the fitted head, as camera and face tell it, in the image [px]."""
-    pose = camera.head_to_camera.astype(np.float64)
-    points = load_basis().landmarks478(face.identity, face.expression)
-    seen = (points @ pose[:, :3, :3].transpose(0, 2, 1) + pose[:, None, :3, 3]) @ camera.intrinsics.T
-    return seen[..., :2] / seen[..., 2:]
+    return camera.project(load_basis().landmarks478(face.identity, face.expression))
 
 
 def compare(truth: SyntheticTruth, camera: CameraTrack, face: FaceTrack) -> dict[str, float]:

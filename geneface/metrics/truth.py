@@ -59,7 +59,7 @@ def tracking_error(person: PreparedPerson, truth: Truth, basis: FaceBasis | None
     expected = (truth.landmarks[frames] - [crop["x"], crop["y"]]) * zoom
     to_scale = SCALE / max(person.size)
     basis = basis or load_basis()
-    fitted = _project(basis.landmarks478(face.identity, face.expression), camera)
+    fitted = camera.project(basis.landmarks478(face.identity, face.expression))
     seen = face.valid.astype(bool)
     absolute, aligned = rotation_errors_deg(
         camera.head_to_camera[:, :3, :3], truth.camera.head_to_camera[frames, :3, :3]
@@ -76,13 +76,6 @@ def tracking_error(person: PreparedPerson, truth: Truth, basis: FaceBasis | None
         "focal_ratio": float(camera.intrinsics[0, 0] / (truth.camera.intrinsics[0, 0] * zoom)),
         "faces_missing": int((~seen).sum()),
     }
-
-
-def _project(points: np.ndarray, camera: CameraTrack) -> np.ndarray:
-    """Image positions [T,P,2] [px] of head-space points [T,P,3] [m]."""
-    rotation, shift = camera.head_to_camera[:, :3, :3], camera.head_to_camera[:, None, :3, 3]
-    image = (points @ rotation.transpose(0, 2, 1) + shift) @ camera.intrinsics.T
-    return image[..., :2] / image[..., 2:]
 
 
 def _median_distance(points: np.ndarray, truth: np.ndarray, scale: float) -> float | None:
