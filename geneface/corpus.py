@@ -5,19 +5,22 @@ corpus.json                  which shards there are, names and lengths of their 
 shards/<key>.safetensors     a few dozen clips each
 ```
 
-A shard (C clips, F video frames in all, 25 fps; 2F feature frames, 50 Hz) holds its clips one after another:
+A shard (C clips, F video frames in all, 25 fps) holds its clips one after another. Each clip's sound is there in several
+renderings; rendering V has F_V video frames in all and, at 50 Hz, 2 F_V feature frames:
 
 | tensor | what |
 |---|---|
 | `starts` int64 [C+1] | first video frame of every clip, then F |
 | `expression` float16 [F, 52] | tracked ARKit weights |
 | `landmarks` float32 [F, 68, 3] | canonical landmarks in head space, on the basis' mean identity [m] |
-| `content.V` float16 [2F, 512] | content features of rendering V of the audio |
-| `melody.V` float32 [2F, 3] | `speech.melody.melody` of rendering V |
-| `range.V` int64 [C, 2] | video frames of each clip that rendering V covers: first, past the last |
+| `starts.V` int64 [C+1] | first video frame of every clip in rendering V, then F_V |
+| `content.V` float16 [2F_V, 512] | content features of rendering V of the audio |
+| `melody.V` float32 [2F_V, 3] | `speech.melody.melody` of rendering V |
+| `mel.V` float16 [2F_V, 80] | `speech.mel.mel_features` of rendering V |
+| `times.V` float32 [F_V] | place in the clip, in its video frames, that each frame of rendering V shows |
 
-Rendering 0 is the recording as it is, each clip on its own; the others are altered and joined (see
-`data_prep.corpora.renderings`). The shard's JSON header says of every clip who speaks and, where the corpus knows, what
+Rendering 0 is the recording as it is, each clip on its own and whole; the others are joined, altered, slower or faster,
+or spoken by other voices (see `data_prep.corpora.renderings`), and may cover a part of the clip. The shard's JSON header says of every clip who speaks and, where the corpus knows, what
 and when (`ClipInfo`), and of every source that gave no clip, why. Tensors stay on disk (memory mapped) until a clip is
 read, so a corpus may be larger than memory.
 """
@@ -34,18 +37,33 @@ import numpy as np
 import torch
 
 from .errors import UserError
+from .speech.mel import MELS
 from .types import CANONICAL_LANDMARKS, EXPRESSIONS, check_array, require, write_atomically
 
 TYPE = "geneface.MotionCorpus"
 SHARD_TYPE = "geneface.MotionShard"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "corpus.json"
 SHARDS = "shards"
 FPS = 25.0  # of video frames; features come twice as fast
 _OPEN = 64  # shards kept open
 
-Rendering = tuple[np.ndarray, np.ndarray, tuple[int, int]]
-"""Content [2T,512], melody [2T,3] and the video frames (first, past the last) of a clip that they cover."""
+
+class Rendering(NamedTuple):
+    """A clip's sound as a model hears it, and which of the clip's motion goes with it.
+
+    Attributes:
+        content: [2T,512] content features.
+        melody: [2T,3] F0, energy, voicing.
+        mel: [2T,80] log-mel.
+        times: [T] place in the clip [video frames] of every frame, not decreasing; whole numbers where the sound has
+            the recording's own timing.
+    """
+
+    content: np.ndarray
+    melody: np.ndarray
+    mel: np.ndarray
+    times: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -87,18 +105,22 @@ class TrainingClip:
         frames = len(self.expression)
         check_array("expression", self.expression, (frames, EXPRESSIONS))
         check_array("landmarks", self.landmarks, (frames, CANONICAL_LANDMARKS, 3))
-        for content, melody, (first, end) in self.renderings:
-            check_array("content", content, (2 * frames, None))
-            check_array("melody", melody, (2 * frames, 3))
-            require(0 <= first < end <= frames, f"renderings: covers frames {first} to {end} of {frames}")
+        for content, melody, mel, times in self.renderings:
+            check_array("times", times, (None,))
+            require(len(times) > 0 and 0 <= times[0] and (np.diff(times) >= 0).all() and times[-1] <= frames - 1,
+                    f"renderings: times must rise within frames 0 to {frames - 1}")
+            check_array("content", content, (2 * len(times), None))
+            check_array("melody", melody, (2 * len(times), 3))
+            check_array("mel", mel, (2 * len(times), MELS))
 
 
 class Clip(NamedTuple):
-    """Attributes: content [2T, 512], melody [2T, 3], expression [T, 52], all float32."""
+    """Attributes: content [2T, 512], melody [2T, 3], expression [T, 52], mel [2T, 80], all float32."""
 
     content: torch.Tensor
     melody: torch.Tensor
     expression: torch.Tensor
+    mel: torch.Tensor
 
 
 def write_shard(path: Path, clips: list[TrainingClip], renderings: int, about: dict[str, Any]) -> None:
@@ -118,11 +140,14 @@ def write_shard(path: Path, clips: list[TrainingClip], renderings: int, about: d
         "expression": joined([clip.expression for clip in clips], (EXPRESSIONS,), np.float16),
         "landmarks": joined([clip.landmarks for clip in clips], (CANONICAL_LANDMARKS, 3), np.float32),
     }
-    width = clips[0].renderings[0][0].shape[1] if clips else 0
+    width = clips[0].renderings[0].content.shape[1] if clips else 0
     for v in range(renderings):
-        arrays[f"content.{v}"] = joined([clip.renderings[v][0] for clip in clips], (width,), np.float16)
-        arrays[f"melody.{v}"] = joined([clip.renderings[v][1] for clip in clips], (3,), np.float32)
-        arrays[f"range.{v}"] = np.array([clip.renderings[v][2] for clip in clips], np.int64).reshape(-1, 2)
+        heard = [clip.renderings[v] for clip in clips]
+        arrays[f"starts.{v}"] = np.cumsum([0, *(len(one.times) for one in heard)]).astype(np.int64)
+        arrays[f"content.{v}"] = joined([one.content for one in heard], (width,), np.float16)
+        arrays[f"melody.{v}"] = joined([one.melody for one in heard], (3,), np.float32)
+        arrays[f"mel.{v}"] = joined([one.mel for one in heard], (MELS,), np.float16)
+        arrays[f"times.{v}"] = joined([one.times for one in heard], (), np.float32)
     header = about | {"type": SHARD_TYPE, "schema_version": SCHEMA_VERSION, "clips": [asdict(c.info) for c in clips]}
     write_atomically(path, lambda part: save_file(arrays, part, {"geneface": json.dumps(header)}))
 
@@ -214,19 +239,20 @@ class MotionCorpus:
         """Indices of the held-out clips."""
         return np.flatnonzero(self.held_out)
 
-    def covered(self, index: int, rendering: int = 0) -> tuple[int, int]:
-        """Video frames of clip `index` that `rendering` covers: first, past the last."""
+    def times(self, index: int, rendering: int = 0) -> torch.Tensor:
+        """[T] place in clip `index` [video frames] that each frame of `rendering` shows."""
         shard, place = self._find(index)
-        first, end = shard.ranges[rendering][place]
-        return int(first), int(end)
+        return shard.read(f"times.{rendering}", *shard.rows(place, rendering))
 
     def clip(self, index: int, rendering: int = 0) -> Clip:
-        """The covered part of clip `index`."""
+        """Clip `index` as `rendering` has it: its features, and the motion at their times."""
         shard, place = self._find(index)
-        first, end = (int(shard.starts[place] + frame) for frame in shard.ranges[rendering][place])
-        return Clip(shard.read(f"content.{rendering}", 2 * first, 2 * end).float(),
-                    shard.read(f"melody.{rendering}", 2 * first, 2 * end),
-                    shard.read("expression", first, end).float())
+        low, high = shard.rows(place, rendering)
+        first, end = (int(frame) for frame in shard.starts[place:place + 2])
+        return Clip(shard.read(f"content.{rendering}", 2 * low, 2 * high).float(),
+                    shard.read(f"melody.{rendering}", 2 * low, 2 * high),
+                    motion_at(shard.read("expression", first, end).float(), shard.read(f"times.{rendering}", low, high)),
+                    shard.read(f"mel.{rendering}", 2 * low, 2 * high).float())
 
     def landmarks(self, index: int) -> torch.Tensor:
         """[T, 68, 3] canonical landmarks of the whole clip `index` [m]."""
@@ -265,7 +291,11 @@ class _Shard:
         self._path = path
         self._file = safe_open(path, framework="pt")
         self._slices: dict[str, Any] = {}
-        self.ranges = [self.read(f"range.{v}", 0, len(self.clips)).numpy() for v in range(renderings)]
+        self._starts = [self.read(f"starts.{v}", 0, len(self.clips) + 1).tolist() for v in range(renderings)]
+
+    def rows(self, place: int, rendering: int) -> tuple[int, int]:
+        """Video frames of a clip in the tensors of a rendering: first, past the last."""
+        return self._starts[rendering][place], self._starts[rendering][place + 1]
 
     def read(self, name: str, first: int, end: int) -> torch.Tensor:
         """Rows of a tensor."""
@@ -277,6 +307,17 @@ class _Shard:
             return self._slices[name][first:end]
         except (SafetensorError, OSError) as error:
             raise UserError(f"{self._path}: damaged shard ({error}); delete it and prepare the corpus again") from error
+
+
+def motion_at(expression: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    """Weights [F, 52] at `times` [T, frames] -> [T, 52]: cubic between frames, and the frames themselves at whole ones."""
+    whole = times.round().long()
+    if (times - whole).abs().max() < 1e-3:
+        return expression[whole]
+    from scipy.interpolate import CubicSpline
+
+    between = CubicSpline(np.arange(len(expression)), expression.numpy())(times.numpy())
+    return torch.from_numpy(between.clip(0, 1).astype(np.float32))
 
 
 def recording_of(name: str) -> str:

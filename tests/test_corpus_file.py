@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from geneface.corpus import FILE_NAME, SHARDS, MotionCorpus, read_split
+from geneface.corpus import FILE_NAME, SHARDS, ClipInfo, MotionCorpus, Rendering, TrainingClip, motion_at, read_split
 from geneface.errors import UserError
 
 from .motion.corpora import write_small_corpus
@@ -15,11 +16,30 @@ def test_clips_come_back(tmp_path):
     assert len(corpus) == 12 and corpus.renderings == 2 and corpus.info == {"clips": 12}
     assert corpus.test.tolist() == [0, 4, 8] and len(corpus.train) == 9
     whole, part = corpus.clip(5), corpus.clip(5, 1)
-    assert len(whole.content) == 2 * len(whole.expression) and corpus.covered(5, 1)[0] == 3
+    assert len(whole.content) == 2 * len(whole.expression) and corpus.times(5, 1)[0] == 3
     assert len(part.expression) == len(whole.expression) - 5
     np.testing.assert_array_equal(part.expression, whole.expression[3:-2])
     np.testing.assert_allclose(part.content, whole.content[6:-4] + 0.1, atol=0.02)  # stored in half precision
+    assert torch.equal(whole.mel, (whole.content[:, :80] / 4).half().float()) and part.mel.shape[0] == len(part.content)
     assert str(MotionCorpus(tmp_path / FILE_NAME).path) == str(corpus.path)
+
+
+def test_motion_between_frames_is_smooth_and_on_frames_exact():
+    seconds = torch.arange(50) / 25
+    wave = (0.5 + 0.4 * torch.sin(2 * np.pi * 4 * seconds))[:, None].expand(50, 52)  # 4 Hz: fast lips
+    assert torch.equal(motion_at(wave, torch.arange(3.0, 9.0)), wave[3:9])
+    times = torch.arange(4.0, 44.0, 0.8)  # heard at 5/4 of the speed
+    expected = 0.5 + 0.4 * torch.sin(2 * np.pi * 4 * times / 25)
+    torch.testing.assert_close(motion_at(wave, times)[:, 0], expected, atol=0.01, rtol=0)
+
+
+def test_renderings_must_fit_the_clip():
+    motion, landmarks = np.zeros((4, 52), np.float32), np.zeros((4, 68, 3), np.float32)
+    for times, frames in (([0, 1, 4], 3), ([1, 0], 2), ([], 0), ([0, 1], 3)):
+        heard = Rendering(*(np.zeros((2 * frames, width), np.float32) for width in (512, 3, 80)),
+                          np.array(times, np.float32))
+        with pytest.raises(ValueError, match="times|content"):
+            TrainingClip(ClipInfo("c", "s"), motion, landmarks, (heard,))
 
 
 def test_bad_files(tmp_path):

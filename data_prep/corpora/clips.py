@@ -14,6 +14,8 @@ from geneface.config import CorpusConfig
 from geneface.corpus import FPS
 from geneface.errors import UserError
 from geneface.media import probe, read_audio, read_frames
+from geneface.speech.features import speech_activity
+from geneface.speech.framing import HOP
 from geneface.types import write_atomically
 
 from .layouts import Source
@@ -33,6 +35,7 @@ _JUMP = 0.35
 _SUDDEN = 0.1
 _STANDS_OUT = 5.0
 _AROUND = 3  # frames before and after
+_PAUSE = 5  # frames without speech around a good place to cut
 _EARLIEST_CUT = 0.6  # of the longest clip: from here on the quietest moment is looked for
 _CRASHES = 3  # a file at which so many workers died is left out
 
@@ -156,6 +159,11 @@ def _recording(source: Source, detections: Detections, size: np.ndarray, audio: 
     return Recording(source.name, source.speaker, detections, (int(size[0]), int(size[1])), audio, transcript)
 
 
+def spoken(audio: np.ndarray) -> np.ndarray:
+    """[T] probability of speech in every video frame of `audio` [640 T]."""
+    return speech_activity(audio).reshape(-1, SAMPLES // HOP).max(1)
+
+
 def levels(audio: np.ndarray) -> np.ndarray:
     """[T] RMS of every video frame's sound [640 T]."""
     return np.sqrt(np.mean(audio.reshape(-1, SAMPLES) ** 2, axis=1))
@@ -185,7 +193,7 @@ def check(clip: Recording, config: CorpusConfig) -> None:
 
 def cut(recording: Recording, config: CorpusConfig) -> list[Recording]:
     """The recording itself, or where it is longer than `longest_seconds` its parts: cut where the shot changes or the
-    face is gone for long, then at quiet moments."""
+    face is gone for long, then in pauses."""
     longest = round(config.longest_seconds * FPS)
     if recording.frames <= longest:
         return [recording]
@@ -193,8 +201,10 @@ def cut(recording: Recording, config: CorpusConfig) -> list[Recording]:
     for first, end in _shots(recording.detections):
         while end - first > longest:
             low = first + round(_EARLIEST_CUT * longest)
-            level = levels(recording.audio[low * SAMPLES:(first + longest) * SAMPLES])
-            middle = low + int(np.argmin(level))
+            audio = recording.audio[low * SAMPLES:(first + longest) * SAMPLES]
+            speech = np.convolve(spoken(audio), np.full(_PAUSE, 1 / _PAUSE), "same")
+            # The middle of a pause; where nobody pauses, the quietest moment.
+            middle = low + int(np.argmin(speech.round(1) + levels(audio) / max(levels(audio).max(), 1e-9)))
             places.append((first, middle))
             first = middle
         places.append((first, end))

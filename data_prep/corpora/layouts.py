@@ -160,16 +160,17 @@ LAYOUTS = {
 
 
 def _grid_transcript(path: Path) -> Transcript:
-    """Text from the name; word timings from an `.align` file (beside the clip or in a folder `align`, as the corpus
+    """Text and spelling from the name; word timings from an `.align` file (beside the clip or in a folder `align`, as the corpus
     comes) or from `<folder>_alignments.json` beside the folder."""
     text = transcripts.grid_sentence(path.stem)
     align = f"{path.stem}.align"
     for place in (path.with_name(align), path.parent / "align" / align, path.parent.parent / "align" / align,
                   path.parent.parent / "align" / path.parent.name / align):
         if place.is_file():
-            return Transcript(text, transcripts.read_align(place))
+            return Transcript(text, transcripts.spelled(text, transcripts.read_align(place)))
     table = path.parent.with_name(f"{path.parent.name}_alignments.json")
-    return Transcript(text, transcripts.read_alignments(table).get(path.stem) if table.is_file() else None)
+    words = transcripts.read_alignments(table).get(path.stem) if table.is_file() else None
+    return Transcript(text, transcripts.spelled(text, words))
 
 
 def _text_beside(path: Path) -> Transcript:

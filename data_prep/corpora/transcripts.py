@@ -62,6 +62,13 @@ def read_align(path: Path) -> tuple[Word, ...]:
     return tuple(words)
 
 
+def spelled(text: str | None, words: tuple[Word, ...] | None) -> tuple[Word, ...] | None:
+    """Timed words as `text` spells them, where there is one time for each (aligners write 'fe' for the letter f)."""
+    if not text or not words or len(words) != len(text.split()):
+        return words
+    return tuple((start, end, word) for (start, end, _), word in zip(words, text.split()))
+
+
 @lru_cache(maxsize=4)
 def read_alignments(path: Path) -> dict[str, tuple[Word, ...]]:
     """Words of every clip of a JSON file: name -> [[start s, end s, word], ...]. Raises UserError."""

@@ -18,7 +18,7 @@ import torch
 from .. import assets
 from ..errors import UserError
 from ..types import SpeechFeatures, require
-from .mel import SAMPLE_RATE, log_mel
+from .mel import QUIETEST, SAMPLE_RATE, log_mel
 from .framing import HOP, energy_db, frame_count
 from .pitch import Pitch, pitch
 from .vad import by_level, load_detector, speech_probability
@@ -35,7 +35,6 @@ _FADE = 50  # 1 s
 
 _DECADES = 8.0  # dynamic range kept below the window's maximum [log10 of power]
 _MAXIMUM = 1.4  # normalised value of the maximum: what speech at a usual level reaches in Whisper's own scaling
-_QUIETEST = -2.9  # log10 mel power: a window whose maximum is lower is not lifted (about -60 dB full scale)
 _BATCH = 4  # windows encoded at once: bounds memory
 
 
@@ -47,7 +46,7 @@ def load_encoder() -> WhisperEncoder:
 
 def normalise(mel: torch.Tensor) -> torch.Tensor:
     """Per-window normalisation of log10 mel power [B, 80, T]: gain-free, limited to 8 decades."""
-    maximum = mel.amax(dim=(1, 2), keepdim=True).clamp(min=_QUIETEST)
+    maximum = mel.amax(dim=(1, 2), keepdim=True).clamp(min=QUIETEST)
     return (torch.maximum(mel, maximum - _DECADES) - maximum) / 4 + _MAXIMUM
 
 
@@ -122,12 +121,20 @@ def extract(audio: np.ndarray, encoder: WhisperEncoder | None = None) -> SpeechF
     require(bool(np.isfinite(audio).all()), "audio: holds NaN or infinite samples")
     audio = audio.astype(np.float32, copy=False)
     melody = _pitch_in_windows(audio)
-    energy, detector = energy_db(audio), load_detector()
-    speech = by_level(energy, melody.voicing) if detector is None else speech_probability(audio, detector)
+    energy, speech = energy_db(audio), speech_activity(audio, melody)
     voiced = np.count_nonzero(melody.log_f0)
     agreement = float(melody.agreed.sum() / voiced) if voiced else 1.0
     return SpeechFeatures(content_features(audio, encoder), melody.log_f0, energy, melody.voicing, speech, float(FPS),
                           agreement)
+
+
+def speech_activity(audio: np.ndarray, melody: Pitch | None = None) -> np.ndarray:
+    """[ceil(N / 320)] probability that there is speech in each feature frame of `audio` [N]: the detector's, or told by
+    loudness and voice (`melody`, found here where it is not given) where that cannot be had."""
+    detector = load_detector()
+    if detector is not None:
+        return speech_probability(audio, detector)
+    return by_level(energy_db(audio), (melody or _pitch_in_windows(audio)).voicing)
 
 
 def _pitch_in_windows(audio: np.ndarray) -> Pitch:

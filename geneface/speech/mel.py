@@ -10,11 +10,14 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from .framing import frame_count
+
 SAMPLE_RATE = 16000  # [Hz]
 N_FFT = 400  # 25 ms
 HOP = 160  # 10 ms
 MELS = 80
 LOG_FLOOR = 1e-10  # power; smaller values are digital silence
+QUIETEST = -2.9  # log10 mel power: a recording or window whose maximum is lower is not lifted (about -60 dB full scale)
 
 _LINEAR_STEP = 200.0 / 3  # [Hz per mel] below the break
 _BREAK_HZ = 1000.0
@@ -63,3 +66,22 @@ def log_mel(audio: torch.Tensor) -> torch.Tensor:
     power = spectrum[..., :-1].abs().square()
     mel = torch.from_numpy(filterbank()) @ power
     return torch.log10(torch.clamp(mel, min=LOG_FLOOR))
+
+
+def mel_features(audio: np.ndarray) -> np.ndarray:
+    """Log-mel at the rate and places of `speech.features`, for models that hear no more than sound.
+
+    Args:
+        audio: [N] float32 mono at 16 kHz.
+
+    Returns:
+        [ceil(N / 320), 80] at 50 Hz, normalised as Whisper does (8 decades below the recording's maximum, over 4), the
+        maximum at 1.
+    """
+    padded = torch.from_numpy(np.pad(audio, (0, -len(audio) % (2 * HOP) + 2 * HOP)).astype(np.float32))
+    mel = log_mel(padded[None])[0]
+    # Every second frame lies on the middle of a feature frame; its neighbours share in it.
+    mel = (mel[:, 0:-2:2] + 2 * mel[:, 1:-1:2] + mel[:, 2::2]) / 4
+    mel = mel[:, :frame_count(len(audio))]
+    maximum = mel.amax().clamp(min=QUIETEST)
+    return ((torch.maximum(mel, maximum - 8) - maximum) / 4 + 1).T.contiguous().numpy()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geneface.corpus import SHARDS, ClipInfo, TrainingClip, read_shard_header, write_index, write_shard
+from geneface.corpus import SHARDS, ClipInfo, Rendering, TrainingClip, read_shard_header, write_index, write_shard
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
 
@@ -28,7 +28,10 @@ def write_small_corpus(folder: Path, clips: int = 12, seed: int = 0) -> Path:
     for i, frames in enumerate(lengths):
         own, heard = expression[starts[i]:starts[i + 1]], content[2 * starts[i]:2 * starts[i + 1]]
         melody = np.zeros((2 * frames, 3), np.float32)
-        renderings = (heard, melody, (0, frames)), (heard + 0.1, melody, (3, frames - 2))
+        mel = heard[:, :80] / 4
+        times = np.arange(frames, dtype=np.float32)
+        renderings = (Rendering(heard, melody, mel, times),
+                      Rendering(heard[6:-4] + 0.1, melody[6:-4], mel[6:-4], times[3:-2]))
         info = ClipInfo(f"clip{i:02d}", "s", "a b", ((0.1, 0.2, "a"), (0.2, 0.5, "b")), None if i else 0.5)
         whole.append(TrainingClip(info, own, np.asarray(basis.landmarks68(own), np.float32), renderings))
     shards = []

@@ -30,3 +30,14 @@ def test_tone_lands_in_its_band():
 
 def test_silence_is_the_floor():
     assert torch.equal(mel.log_mel(torch.zeros(1, 3200)), torch.full((1, 80, 20), -10.0))
+
+
+def test_features_lie_on_the_feature_frames_and_know_no_gain():
+    """A beep around the middle of frame 30 is loudest there; a louder recording reads alike; lengths are the features'."""
+    beep = np.zeros(16000 - 7, np.float32)
+    beep[320 * 30 - 160:320 * 31 + 160] = np.hanning(640) * np.cos(2 * np.pi * 1000 * np.arange(-320, 320) / 16000)
+    found = mel.mel_features(beep)
+    assert found.shape == (50, 80) and int(found.mean(1).argmax()) == 30 and found.max() <= 1
+    np.testing.assert_allclose(found[29].mean(), found[31].mean(), atol=0.02)
+    np.testing.assert_allclose(mel.mel_features(0.2 * beep), found, atol=1e-4)
+    assert mel.mel_features(np.zeros(321, np.float32)).shape == (2, 80)

@@ -17,7 +17,6 @@ from data_prep.tracking.landmarks import Detections
 from geneface.config import CorpusConfig
 from geneface.corpus import MotionCorpus, read_shard_header, read_split
 from geneface.errors import UserError
-from geneface.types import SpeechFeatures
 
 RATE = 16000
 CONFIG = CorpusConfig()
@@ -103,7 +102,8 @@ def test_audio_is_cut_to_the_video(seconds):
         clips._recording(source("c"), detections(50), np.array([224, 240]), audio[:20000])
 
 
-def test_long_recordings_are_cut_at_pauses_and_shots():
+def test_long_recordings_are_cut_at_pauses_and_shots(monkeypatch):
+    loud_is_spoken(monkeypatch)
     frames = 1000
     found = detections(frames)
     found.landmarks[400:] += 150.0  # another shot
@@ -125,31 +125,39 @@ def test_long_recordings_are_cut_at_pauses_and_shots():
     assert clips.cut(clip("c"), CONFIG)[0].name == "c"
 
 
-def fake_extract(audio: np.ndarray) -> SpeechFeatures:
+def fake_heard(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Content channel 0 is the level of the frame's audio, so that places can be checked."""
-    frames = -(-len(audio) // 320)
-    level = np.abs(np.pad(audio, (0, frames * 320 - len(audio)))).reshape(frames, 320).mean(1)
-    content = np.zeros((frames, 512), np.float32)
-    content[:, 0] = level
-    zero = np.zeros(frames, np.float32)
-    return SpeechFeatures(content, zero, (20 * np.log10(level + 1e-6)).astype(np.float32), zero, zero, 50.0)
+    content = np.zeros((len(audio) // 320, 512), np.float32)
+    content[:, 0] = np.abs(audio).reshape(-1, 320).mean(1)
+    return content, content[:, :3], content[:, :80]
+
+
+def loud_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tone is no speech to the detector."""
+    for module in (clips, renderings):
+        monkeypatch.setattr(module, "spoken", lambda audio: (clips.levels(audio) > 0.01).astype(float))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_renderings_keep_the_time(number, monkeypatch):
-    """Wherever a clip lands in a joined recording, its features come back at its own frames."""
-    monkeypatch.setattr(renderings, "extract", fake_extract)
+    """Wherever a clip lands in a joined recording, its features come back with the frames they belong to."""
+    monkeypatch.setattr(renderings, "heard", fake_heard)
+    loud_is_spoken(monkeypatch)
     many = [clip(f"c{i}", 60 + i, i, speaker="ab"[i % 2]) for i in range(5)]
     made = renderings.render(number, many, 0)
-    for one, (content, melody, (low, high)) in zip(many, made):
-        assert content.shape == (2 * one.frames, 512) and melody.shape == (2 * one.frames, 3)
-        assert 0 <= low <= 20 and 40 <= high <= one.frames
-        own = content[:, 0].astype(float)
-        loud = np.flatnonzero(own > 0.5 * own.max())
-        assert abs(loud[0] - 40) <= 2 and 77 <= loud[-1] <= 79 + 15  # a room's echo may ring on
-        assert not own[:2 * low].any() and not own[2 * high:].any()
+    for one, rendering in zip(many, made):
+        times = rendering.times
+        assert len(rendering.content) == len(rendering.melody) == len(rendering.mel) == 2 * len(times)
+        assert 0 <= times[0] <= 20 and 39 <= times[-1] < one.frames
+        own = rendering.content[:, 0].astype(float).reshape(-1, 2).mean(1)
+        loud = times[own > 0.5 * own.max()]
+        assert abs(loud[0] - 20) <= 1 and 38 <= loud[-1] <= 39 + 8  # a room's echo may ring on
     again = renderings.render(number, many, 0)
-    assert all((a[0] == b[0]).all() for a, b in zip(made, again))
+    assert all((a.content == b.content).all() and (a.times == b.times).all() for a, b in zip(made, again))
+
+
+def test_a_clip_without_speech_is_kept_whole():
+    assert renderings.sentence(np.zeros(30 * 640, np.float32), np.random.default_rng(0)) == (0, 30)
 
 
 def test_shift_voice_moves_pitch_and_keeps_time():
