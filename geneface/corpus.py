@@ -5,8 +5,8 @@ corpus.json                  which shards there are, names and lengths of their 
 shards/<key>.safetensors     a few dozen clips each
 ```
 
-A shard (C clips, F video frames in all, 25 fps) holds its clips one after another. Each clip's sound is there in several
-renderings; rendering V has F_V video frames in all and, at 50 Hz, 2 F_V feature frames:
+A shard (C clips, F video frames in all, 25 fps) holds its clips one after another. Each clip's sound is there in
+several renderings; rendering V has F_V video frames in all and, at 50 Hz, 2 F_V feature frames:
 
 | tensor | what |
 |---|---|
@@ -20,9 +20,9 @@ renderings; rendering V has F_V video frames in all and, at 50 Hz, 2 F_V feature
 | `times.V` float32 [F_V] | place in the clip, in its video frames, that each frame of rendering V shows |
 
 Rendering 0 is the recording as it is, each clip on its own and whole; the others are joined, altered, slower or faster,
-or spoken by other voices (see `data_prep.corpora.renderings`), and may cover a part of the clip. The shard's JSON header says of every clip who speaks and, where the corpus knows, what
-and when (`ClipInfo`), and of every source that gave no clip, why. Tensors stay on disk (memory mapped) until a clip is
-read, so a corpus may be larger than memory.
+or spoken by other voices (see `data_prep.corpora.renderings`), and may cover a part of the clip. The shard's JSON
+header says of every clip who speaks and, where the corpus knows, what and when (`ClipInfo`), and of every source that
+gave no clip, why. Tensors stay on disk (memory mapped) until a clip is read, so a corpus may be larger than memory.
 """
 from __future__ import annotations
 
@@ -249,9 +249,10 @@ class MotionCorpus:
         shard, place = self._find(index)
         low, high = shard.rows(place, rendering)
         first, end = (int(frame) for frame in shard.starts[place:place + 2])
+        expression = shard.read("expression", first, end).float()
         return Clip(shard.read(f"content.{rendering}", 2 * low, 2 * high).float(),
                     shard.read(f"melody.{rendering}", 2 * low, 2 * high),
-                    motion_at(shard.read("expression", first, end).float(), shard.read(f"times.{rendering}", low, high)),
+                    motion_at(expression, shard.read(f"times.{rendering}", low, high)),
                     shard.read(f"mel.{rendering}", 2 * low, 2 * high).float())
 
     def landmarks(self, index: int) -> torch.Tensor:
@@ -310,7 +311,7 @@ class _Shard:
 
 
 def motion_at(expression: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-    """Weights [F, 52] at `times` [T, frames] -> [T, 52]: cubic between frames, and the frames themselves at whole ones."""
+    """Weights [F, 52] at `times` [T, frames] -> [T, 52]: cubic between frames, at whole times the frames."""
     whole = times.round().long()
     if (times - whole).abs().max() < 1e-3:
         return expression[whole]

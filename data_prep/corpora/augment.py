@@ -1,39 +1,65 @@
-"""Changes to the audio of a talking clip that leave the lips as they are: other voices, rooms, lines and levels.
+"""Changes to the sound of a talking clip that leave the lips as they are: other voices, rooms, lines and levels.
 
 A corpus of one talker teaches one voice; the motion model hears these instead (as do speech recognisers, see Ko et al.
-2015, "Audio augmentation for speech recognition").
+2015, "Audio augmentation for speech recognition"). All take and give [N] float32 at 16 kHz; only `change_speed` changes
+how long a sound lasts.
 """
 from __future__ import annotations
 
+import io
+
+import av
 import numpy as np
+import soxr
 from scipy import signal
 
 SAMPLE_RATE = 16000  # [Hz]
+CODECS = {"mp3": ("mp3", "mp3", SAMPLE_RATE), "opus": ("libopus", "ogg", SAMPLE_RATE),
+          "telephone": ("pcm_mulaw", "wav", 8000)}  # encoder, container, rate
+_LIFTER = 0.003  # s: what changes more slowly along the frequencies is the throat's doing, not the voice's
+_DELAY = SAMPLE_RATE // 5  # the most that a codec is looked for to be late [samples]
 
 
 def shift_voice(audio: np.ndarray, semitones: float) -> np.ndarray:
-    """Pitch and formants shifted together, duration kept: a shorter or a longer throat.
-
-    Args:
-        audio: [N] float32 at 16 kHz.
-        semitones: positive for a smaller talker.
-    """
+    """Pitch and formants shifted together, positive for a smaller talker."""
     import librosa
 
-    return librosa.effects.pitch_shift(audio, sr=SAMPLE_RATE, n_steps=semitones).astype(np.float32)
+    return _fitted(librosa.effects.pitch_shift(audio, sr=SAMPLE_RATE, n_steps=semitones), len(audio))
+
+
+def shift_formants(audio: np.ndarray, semitones: float) -> np.ndarray:
+    """The throat's resonances shifted, the pitch kept: the smooth envelope of every short spectrum is stretched."""
+    _, _, spectrum = signal.stft(audio, SAMPLE_RATE, nperseg=512, noverlap=384)
+    level = np.log(np.abs(spectrum) + 1e-7)
+    cepstrum = np.fft.irfft(level, axis=0)
+    keep = int(_LIFTER * SAMPLE_RATE)
+    cepstrum[keep:len(cepstrum) - keep + 1] = 0
+    envelope = np.fft.rfft(cepstrum, axis=0).real
+    bins = np.arange(len(envelope)) * 2 ** (-semitones / 12)
+    low = np.minimum(bins.astype(int), len(envelope) - 2)
+    share = np.minimum(bins - low, 1)[:, None]
+    moved = (1 - share) * envelope[low] + share * envelope[low + 1]
+    _, changed = signal.istft(spectrum * np.exp(moved - envelope), SAMPLE_RATE, nperseg=512, noverlap=384)
+    return _fitted(changed, len(audio))
+
+
+def shift_pitch(audio: np.ndarray, semitones: float) -> np.ndarray:
+    """The pitch shifted, the formants kept."""
+    return shift_formants(shift_voice(audio, semitones), -semitones)
+
+
+def change_speed(audio: np.ndarray, factor: float) -> np.ndarray:
+    """Played faster (factor above 1) or slower, as a tape: pitch and formants go with it. [N / factor]."""
+    return soxr.resample(audio, SAMPLE_RATE, SAMPLE_RATE / factor).astype(np.float32)
 
 
 def equalise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random smooth response of up to +-12 dB (a room, a microphone); one time in four a telephone band as well."""
+    """A random smooth response of up to +-12 dB: a room, a microphone."""
     knots = np.geomspace(60, SAMPLE_RATE / 2, 7)
     gains = rng.uniform(-12, 12, len(knots)) * rng.uniform(0, 1)
     response = np.interp([0, *knots], [0, *knots], [gains[0], *gains])
-    filtered = signal.lfilter(
-        signal.firwin2(255, [0, *knots], 10 ** (response / 20), fs=SAMPLE_RATE), 1.0, np.pad(audio, (0, 127)))[127:]
-    if rng.uniform() < 0.25:
-        band = signal.butter(4, [300, 3400], "bandpass", fs=SAMPLE_RATE, output="sos")
-        filtered = signal.sosfiltfilt(band, filtered)
-    return filtered.astype(np.float32)
+    return signal.lfilter(signal.firwin2(255, [0, *knots], 10 ** (response / 20), fs=SAMPLE_RATE), 1.0,
+                          np.pad(audio, (0, 127)))[127:].astype(np.float32)
 
 
 def reverberate(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -60,3 +86,39 @@ def add_noise(audio: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.
     level = np.sqrt(np.mean(audio[:whole].reshape(-1, 320) ** 2, axis=1)) if whole else np.abs(audio)
     loud = float(np.percentile(level, 95)) if level.size else 0.0
     return audio + loud * 10 ** (-snr_db / 20) * coloured_noise(len(audio), rng)
+
+
+def transmit(audio: np.ndarray, codec: str, bit_rate: int) -> np.ndarray:
+    """Coded and decoded again.
+
+    Args:
+        codec: mp3, opus or telephone (8 kHz, mu-law, which knows no bit rate).
+        bit_rate: [bit/s].
+    """
+    encoder, container, rate = CODECS[codec]
+    file = io.BytesIO()
+    peak = max(1.0, float(np.abs(audio).max(initial=0)))
+    sound = audio / peak if rate == SAMPLE_RATE else soxr.resample(audio / peak, SAMPLE_RATE, rate)
+    samples = np.round(np.clip(sound, -1, 1) * 32767).astype(np.int16)
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(encoder, rate=rate, bit_rate=bit_rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
+        frame.sample_rate = rate
+        converter = av.AudioResampler(stream.format, "mono", rate, frame_size=stream.frame_size or None)
+        for piece in (*converter.resample(frame), *converter.resample(None)):
+            out.mux(stream.encode(piece))
+        out.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file) as back:
+        converter = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+        pieces = [p.to_ndarray()[0] for f in (*back.decode(audio=0), None) for p in converter.resample(f)]
+    decoded = np.concatenate(pieces)
+    # Codecs delay, and not every container says by how much.
+    match = signal.correlate(np.pad(decoded, _DELAY)[:len(audio) + 2 * _DELAY], audio, "valid", "fft")
+    late = int(np.argmax(match)) - _DELAY if len(match) and match.any() else 0
+    decoded = decoded[late:] if late >= 0 else np.pad(decoded, (-late, 0))
+    return peak * _fitted(decoded, len(audio))
+
+
+def _fitted(audio: np.ndarray, samples: int) -> np.ndarray:
+    return np.pad(audio[:samples], (0, max(0, samples - len(audio)))).astype(np.float32)

@@ -160,8 +160,8 @@ LAYOUTS = {
 
 
 def _grid_transcript(path: Path) -> Transcript:
-    """Text and spelling from the name; word timings from an `.align` file (beside the clip or in a folder `align`, as the corpus
-    comes) or from `<folder>_alignments.json` beside the folder."""
+    """Text and spelling from the name; word timings from an `.align` file (beside the clip or in a folder `align`, as
+    the corpus comes) or from `<folder>_alignments.json` beside the folder."""
     text = transcripts.grid_sentence(path.stem)
     align = f"{path.stem}.align"
     for place in (path.with_name(align), path.parent / "align" / align, path.parent.parent / "align" / align,

@@ -1,9 +1,11 @@
 """Speech features of several renderings of the clips' sound, so that a model hears more than one voice and room.
 
 0: every clip as it is, alone. 1: sentences joined in random order at random places of the encoder's window, as in
-running speech. From 2 on: joined, in other voices, rooms and noise as well.
+running speech. From 2 on: joined, and at other speeds, in other voices, rooms, noise and over telephones as well.
 """
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from .clips import SAMPLES, Recording, spoken
 
 _SESSION = 20  # clips joined to one recording in the altered renderings
 _MARGIN = (3, 20)  # video frames kept of the silence around the sentence when clips are joined
+_SPEED = (0.85, 1.2)
+_PITCH, _FORMANTS = (-5.0, 8.0), (-3.0, 4.0)  # semitones
+_SNR_DB = (6.0, 35.0)
+_BIT_RATE = (12000, 40000)  # of mp3 and opus [bit/s]
 _SPEECH = 0.5  # probability from which on a frame is taken for speech
 
 
@@ -53,25 +59,47 @@ def _session(clips: list[Recording], random: np.random.Generator, altered: bool)
     encoder's window."""
     place = int(random.integers(0, int(3 * FPS)))
     parts, places = [np.zeros(place * SAMPLES, np.float32)], []
-    semitones = float(random.uniform(-5, 7)) if altered else 0.0
+    alter = _voice(random) if altered else None
     for clip in clips:
         low, high = sentence(clip.audio, random)
-        audio = clip.audio[low * SAMPLES:high * SAMPLES]
-        if altered:
-            shifted = augment.shift_voice(audio, semitones)[:len(audio)]
-            audio = np.pad(shifted, (0, len(audio) - len(shifted)))
+        audio, times = clip.audio[low * SAMPLES:high * SAMPLES], np.arange(low, high, dtype=np.float32)
+        if alter is not None:
+            audio, times = alter(audio)
+            times = np.clip(low + times, 0, clip.frames - 1)
         parts.append(audio * 10 ** (random.uniform(-6, 6) / 20))
-        places.append((place, np.arange(low, high, dtype=np.float32)))
-        place += high - low
+        places.append((place, times))
+        place += len(times)
     audio = np.concatenate(parts).astype(np.float32)
-    if altered:
-        audio = augment.equalise(audio, random)
-        if random.uniform() < 0.4:
-            audio = augment.reverberate(audio, random)
-        if random.uniform() < 0.7:
-            audio = augment.add_noise(audio, float(random.uniform(8, 35)), random)
-    features = heard(audio)
+    features = heard(_sent(audio, random) if altered else audio)
     return [Rendering(*(part[2 * at:2 * (at + len(times))] for part in features), times) for at, times in places]
+
+
+def _voice(random: np.random.Generator) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Another talker, who speaks slower or faster: [640 T] -> [640 T'], and where in the T frames each of the T' is."""
+    speed, pitch, formants = random.uniform(*_SPEED), random.uniform(*_PITCH), random.uniform(*_FORMANTS)
+
+    def speak(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frames = max(1, int(len(audio) / SAMPLES / speed))
+        # A tape that runs faster shifts both; they are shifted back before.
+        moved = pitch - 12 * np.log2(speed)
+        voice = augment.shift_formants(augment.shift_voice(audio, moved), formants - pitch)
+        times = (np.arange(frames) + 0.5) * speed - 0.5
+        audio = augment.change_speed(voice, speed)[:frames * SAMPLES]
+        return np.pad(audio, (0, frames * SAMPLES - len(audio))), times.astype(np.float32)
+
+    return speak
+
+
+def _sent(audio: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """From a room, through a microphone, over a line."""
+    audio = augment.equalise(audio, random)
+    if random.uniform() < 0.4:
+        audio = augment.reverberate(audio, random)
+    if random.uniform() < 0.7:
+        audio = augment.add_noise(audio, float(random.uniform(*_SNR_DB)), random)
+    if random.uniform() < 0.4:
+        audio = augment.transmit(audio, str(random.choice(list(augment.CODECS))), int(random.integers(*_BIT_RATE)))
+    return audio
 
 
 def sentence(audio: np.ndarray, random: np.random.Generator) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_prep.corpora import augment, clips, people, prepare, renderings, shard, timing
+from data_prep.corpora import clips, people, prepare, renderings, shard, timing
 from data_prep.corpora.clips import Dropped, Recording
 from data_prep.corpora.layouts import Source
 from data_prep.corpora.transcripts import Transcript
@@ -151,30 +151,14 @@ def test_renderings_keep_the_time(number, monkeypatch):
         assert 0 <= times[0] <= 20 and 39 <= times[-1] < one.frames
         own = rendering.content[:, 0].astype(float).reshape(-1, 2).mean(1)
         loud = times[own > 0.5 * own.max()]
-        assert abs(loud[0] - 20) <= 1 and 38 <= loud[-1] <= 39 + 8  # a room's echo may ring on
+        assert abs(loud[0] - 20) <= 1.5 and 38 <= loud[-1] <= 39 + 8  # a room's echo may ring on
+        assert number > 1 or (np.diff(times) == 1).all()
     again = renderings.render(number, many, 0)
     assert all((a.content == b.content).all() and (a.times == b.times).all() for a, b in zip(made, again))
 
 
 def test_a_clip_without_speech_is_kept_whole():
     assert renderings.sentence(np.zeros(30 * 640, np.float32), np.random.default_rng(0)) == (0, 30)
-
-
-def test_shift_voice_moves_pitch_and_keeps_time():
-    from geneface.speech.pitch import pitch
-
-    sound = tone(60)[20 * 640:40 * 640]
-    up = augment.shift_voice(sound, 5)
-    assert len(up) == len(sound)
-    assert np.exp(np.median(pitch(up).log_f0[5:-5])) == pytest.approx(150 * 2 ** (5 / 12), rel=0.02)
-
-
-def test_noise_has_the_ratio_asked_for():
-    random = np.random.default_rng(0)
-    audio = (0.2 * random.standard_normal(RATE)).astype(np.float32)
-    noisy = augment.add_noise(audio, 10, random)
-    assert 20 * np.log10(audio.std() / (noisy - audio).std()) == pytest.approx(10, abs=1)
-    assert len(augment.equalise(audio, random)) == len(augment.reverberate(audio, random)) == RATE
 
 
 def test_bad_fits_are_dropped(monkeypatch):
