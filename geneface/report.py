@@ -8,6 +8,7 @@ section.points(["Turn the head to the left as well."])
 section.strip([frame, overlay], "frame and masks")
 section.gallery([(frame, "frame 0"), (other, "frame 90")])
 section.video(frames, 25, "what was tracked")
+section.moving([MovingLine(lips, "#1f77b4", closed=True)], 25, (240, 240), "lips")
 section.plot(lambda axes: axes.plot(opening), "mouth opening")
 report.save("person/report.html", {"frames": 1000})
 ```
@@ -55,6 +56,23 @@ class Verdict:
         require(self.verdict in VERDICTS, f"verdict: expected one of {VERDICTS}, got {self.verdict!r}")
 
 
+@dataclass(frozen=True)
+class MovingLine:
+    """A line whose points move.
+
+    Attributes:
+        points: [T,P,2] in every frame [px of the figure].
+        colour: as CSS names it.
+        closed: whether the last point joins the first.
+        width: [px].
+    """
+
+    points: np.ndarray
+    colour: str
+    closed: bool = False
+    width: float = 1.5
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON can hold it: numpy to Python, paths to text, NaN and infinity to null."""
     if isinstance(value, dict):
@@ -89,6 +107,15 @@ def readable(value: Any) -> str:
 
 def _embedded(kind: str, data: bytes) -> str:
     return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
+
+
+def _wav(audio: np.ndarray, rate: int) -> bytes:
+    from .media import write_wav
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.wav"
+        write_wav(path, audio, rate)
+        return path.read_bytes()
 
 
 def _picture_source(picture: np.ndarray, quality: int) -> str:
@@ -187,6 +214,24 @@ class Section:
         self.blocks.append({"kind": "video", "source": source, "caption": caption, "width": width,
                             "sound": audio is not None})
 
+    def moving(self, lines: Sequence[MovingLine], fps: float, size: tuple[int, int], caption: str = "",
+               audio: np.ndarray | None = None, rate: int = 16000) -> None:
+        """Lines that move, with a slider over their frames; they play in the page, with `audio` [N] where given.
+
+        Args:
+            lines: of equally many frames.
+            size: width and height of the figure [px].
+        """
+        frames = len(lines[0].points)
+        require(all(len(line.points) == frames for line in lines), "lines: differ in their number of frames")
+        drawn = [{"points": base64.b64encode(np.round(10 * line.points).astype("<i2").tobytes()).decode("ascii"),
+                  "count": line.points.shape[1], "colour": line.colour, "closed": line.closed, "width": line.width}
+                 for line in lines]
+        sound = None if audio is None else _embedded("audio/wav", _wav(audio, rate))
+        self.blocks.append({"kind": "moving", "data": json.dumps({"fps": fps, "frames": frames, "lines": drawn}),
+                            "last": frames - 1, "width": size[0], "height": size[1], "caption": caption,
+                            "sound": sound})
+
     def plot(self, draw: Callable[[Any], None], caption: str = "", size: tuple[float, float] = (11, 2.6),
              rows: int = 1) -> None:
         """A plot.
@@ -240,14 +285,15 @@ class Report:
         return self.sections[-1]
 
     def html(self) -> str:
-        """The page, complete in itself: no script, no link, pictures inside."""
+        """The page, complete in itself: no link, pictures inside, a script only where lines move."""
         import jinja2
 
         template = resources.files("geneface").joinpath("data", "report.html.j2").read_text("utf-8")
         environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
         sections = [{"title": section.title, "blocks": section.blocks} for section in self.sections]
         return environment.from_string(template).render(
-            title=self.title, subtitle=self.subtitle, sections=sections, version=_version())
+            title=self.title, subtitle=self.subtitle, sections=sections, version=_version(),
+            moving=any(block["kind"] == "moving" for section in self.sections for block in section.blocks))
 
     def save(self, path: str | Path, data: dict[str, Any]) -> Path:
         """Write the page to `path` (.html) and `data` beside it as .json, both atomically.

@@ -25,7 +25,8 @@ from geneface.config import CorpusConfig, MotionConfig  # noqa: E402
 from geneface.corpus import MotionCorpus  # noqa: E402
 from geneface.errors import UserError  # noqa: E402
 from geneface.fit.motion import train_motion  # noqa: E402
-from geneface.motion.evaluate import MouthMeasures, corpus_metrics  # noqa: E402
+from geneface.motion.evaluate import corpus_metrics  # noqa: E402
+from geneface.motion.measures import MouthMeasures  # noqa: E402
 from geneface.motion.vae import MotionGenerator  # noqa: E402
 from geneface.types import write_atomically  # noqa: E402
 

@@ -19,7 +19,9 @@ from ..corpus import Clip, MotionCorpus
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..face.landmarks import mouth_opening
-from ..motion.evaluate import MouthMeasures, corpus_metrics, predict_weights
+from ..motion.comparison import predict_weights
+from ..motion.evaluate import corpus_metrics
+from ..motion.measures import MouthMeasures
 from ..motion.vae import STRIDE, GeneratorSpec, MotionGenerator
 from ..progress import say, track
 from ..types import write_atomically

@@ -12,7 +12,7 @@ from ..face.arkit import ARKIT_NAMES
 from ..speech.melody import melody
 from ..types import EXPRESSIONS, Avatar, MotionSequence, SpeechFeatures, require
 from . import behaviour
-from .evaluate import MouthMeasures
+from .measures import MouthMeasures
 from .generate import generate_weights
 from .postnet import PersonSpace
 from .vae import FPS, MotionGenerator

@@ -11,7 +11,8 @@ from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
 from geneface.face.landmarks import mouth_opening
-from geneface.motion.evaluate import MouthMeasures, mouth_metrics
+from geneface.motion.measures import MouthMeasures
+from geneface.motion.metrics import mouth_metrics
 from geneface.motion.predict import RELEASE, add_eyes, predict, shut_weights
 from geneface.types import Avatar, CameraTrack, SpeechFeatures
 
