@@ -90,12 +90,17 @@ class MotionConfig:
 
     # train-motion
     steps: int = 1200  # more overfits a corpus of half an hour: other voices suffer first
-    batch: int = 24  # clips per step
+    batch: int = 24  # clips per step, of all processes together
+    mix: str = ""  # share of the clips that each corpus gives, as 0.7,0.3; empty: as many clips as each has
+    trust: str = ""  # how much the motion of each corpus counts, as 1,0.3; empty: all alike
     learning_rate: float = 1e-3  # peak; warmed up over 200 steps, cosine to 2 % of it
     kl_weight: float = 0.02  # of the latent's single-sample KL divergence per frame and channel, annealed
     prior_weight: float = 1.0  # of the reconstruction from the prior's mode (the deterministic prediction)
+    sample_weight: float = 0.0  # of the energy score of motions sampled from the prior
     velocity_weight: float = 3.0  # of the squared error of frame differences
+    acceleration_weight: float = 0.5  # of the squared error of second frame differences
     checkpoint_minutes: float = 2.0  # between checkpoints
+    device: str = "auto"  # of train-motion: cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
     # speak
     model: str = ""  # motion model file; empty: the one shipped with the package
     temperature: float = 0.0  # standard deviation of the prior's noise; 0: the most likely motion

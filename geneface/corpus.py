@@ -46,7 +46,7 @@ SCHEMA_VERSION = 3
 FILE_NAME = "corpus.json"
 SHARDS = "shards"
 FPS = 25.0  # of video frames; features come twice as fast
-_OPEN = 64  # shards kept open
+_OPEN = 12  # shards kept open: the memory they are mapped to stays resident
 
 
 class Rendering(NamedTuple):
@@ -228,6 +228,11 @@ class MotionCorpus:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def shard(self) -> np.ndarray:
+        """[C] number of the shard that each clip lies in."""
+        return self._shard
 
     @property
     def train(self) -> np.ndarray:

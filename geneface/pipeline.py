@@ -4,7 +4,7 @@ Paths or boundary objects are taken alike, so that a stage's result can be hande
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,20 +199,23 @@ def prepare_corpus(
 
 
 def train_motion(
-    corpus: str | Path, out: str | Path, config: MotionConfig = MotionConfig(), split: str | Path | None = None,
-    work: str | Path | None = None,
-) -> dict[str, Any]:
+    corpora: str | Path | Sequence[str | Path], out: str | Path, config: MotionConfig = MotionConfig(),
+    split: str | Path | None = None, work: str | Path | None = None,
+) -> dict[str, Any] | None:
     """A motion model trained on talking clips; see `fit.motion.train_motion`.
 
     Args:
-        corpus: a prepared corpus, or a folder of talking clips, which is prepared first.
+        corpora: prepared corpora, or one folder of talking clips, which is prepared first.
         split: names of the clips to hold out, one a line, for a corpus that is prepared now.
         work: where it is prepared; by default `NAME.corpus` in the current folder.
     """
     from .fit.motion import train_motion as run
 
     check_output(out, ".safetensors")
-    return run(prepared_corpus(corpus, work, split), out, config)
+    corpora = [corpora] if isinstance(corpora, (str, Path)) else list(corpora)
+    if len(corpora) == 1:
+        corpora = [prepared_corpus(corpora[0], work, split)]
+    return run(corpora, out, config)
 
 
 def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Path | None = None) -> Path:

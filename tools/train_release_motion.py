@@ -25,6 +25,7 @@ from geneface.config import CorpusConfig, MotionConfig  # noqa: E402
 from geneface.corpus import MotionCorpus  # noqa: E402
 from geneface.errors import UserError  # noqa: E402
 from geneface.fit.motion import train_motion  # noqa: E402
+from geneface.motion.baseline import baseline_path  # noqa: E402
 from geneface.motion.evaluate import corpus_metrics  # noqa: E402
 from geneface.motion.measures import MouthMeasures  # noqa: E402
 from geneface.motion.vae import MotionGenerator  # noqa: E402
@@ -96,6 +97,7 @@ def main() -> int:
         return 2
     write_card(model, result["held_out"], other, arguments.minutes)
     shutil.copyfile(model, DATA / "motion.safetensors")
+    shutil.copyfile(baseline_path(model), DATA / "motion_baseline.safetensors")
     return 0
 
 
@@ -109,14 +111,16 @@ def others_paragraph(path: Path, corpus: Path) -> str:
 def write_card(path: Path, held_out: dict, other: str, minutes: float | None) -> None:
     """Fill the card in from the model file and its figures on the held-out sentences."""
     model, info = MotionGenerator.load(path)
-    corpus = info["corpus"]
+    trained = info["corpora"][0]
+    corpus = trained["info"]
     figures = "\n".join(f"| {name.replace('_', ' ')} | {value:.4g} |" if isinstance(value, float)
                         else f"| {name.replace('_', ' ')} | {value} |" for name, value in held_out.items())
     config = info["config"]
     text = CARD.format(
         size=path.stat().st_size / 1e6, sha=hashlib.sha256(path.read_bytes()).hexdigest(),
-        parameters=sum(p.numel() for p in model.parameters()) / 1e6, driven=len(model.spec.driven), train=info["clips"],
-        minutes=info["clips"] * corpus["seconds"] / corpus["clips"] / 60, held=corpus["held_out"],
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6, driven=len(model.spec.driven),
+        train=trained["clips"],
+        minutes=trained["clips"] * corpus["seconds"] / corpus["clips"] / 60, held=corpus["held_out"],
         dropped=sum(corpus["dropped"].values()), renderings=corpus["renderings"], steps=info["steps"],
         batch=config["batch"], seed=config["seed"], corpus_sha=corpus["sha256"], figures=figures, other=other,
         planned=config["steps"], limit=f" --minutes {minutes:g}" if minutes else "", spent=info["minutes"])

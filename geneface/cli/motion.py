@@ -98,7 +98,9 @@ def evaluate_motion(
 
 
 def train_motion(
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Prepared corpus, or folder of talking clips.")],
+    corpora: Annotated[
+        list[Path], typer.Argument(metavar="CORPUS...", help="Prepared corpora, or folders of talking clips.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
     steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
     split: Split = None,
@@ -107,8 +109,13 @@ def train_motion(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Talking clips to a motion model. An interrupted run goes on when it is called again."""
+    """Talking clips to a motion model. An interrupted run goes on when it is called again.
+
+    On several GPUs: torchrun --nproc_per_node=N -m geneface train-motion ...
+    """
     from .. import pipeline
 
     options = resolve(MotionConfig(), "motion", None, config, settings or (), {"steps": steps})
-    show(pipeline.train_motion(corpus, output, options, split, work), as_json)
+    result = pipeline.train_motion(corpora, output, options, split, work)
+    if result is not None:  # else another of torchrun's processes says it
+        show(result, as_json)

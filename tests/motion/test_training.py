@@ -12,7 +12,10 @@ from geneface.config import MotionConfig
 from geneface.corpus import MotionCorpus
 from geneface.errors import UserError
 from geneface.fit.motion import train_motion
+from geneface.motion.baseline import MelRegression, baseline_path
 from geneface.motion.evaluate import evaluate_motion
+from geneface.motion.measures import MouthMeasures
+from geneface.motion.metrics import mouth_metrics
 from geneface.motion.vae import MotionGenerator
 
 from .corpora import write_small_corpus
@@ -39,8 +42,23 @@ def test_loss_falls_and_file_is_whole(trained):
     assert np.mean([parts["mode"] for parts in losses[-6:]]) < 0.95 * losses[0]["mode"]
     assert result["held_out"]["clips"] == 3 and out.stat().st_size < 12 * 2**20
     model, info = MotionGenerator.load(out)
-    assert info["clips"] == 9 and info["config"]["steps"] == 20
+    assert info["corpora"][0]["clips"] == 9 and info["config"]["steps"] == 20
     assert list(out.parent.joinpath("motion.run").glob("events*"))
+
+
+def test_baseline_learns_beside_it(corpus, trained):
+    """Its figures are those of the file: half precision costs little."""
+    out, result, losses = trained
+    assert np.mean([parts["baseline"] for parts in losses[-6:]]) < 0.8 * losses[0]["baseline"]
+    baseline, data, measures = MelRegression.load(baseline_path(out)), MotionCorpus(corpus), MouthMeasures.of_basis()
+    clips = [data.clip(int(i)) for i in data.test]
+    pairs = [(measures.landmarks(baseline.predict(clip.mel.numpy())), measures.landmarks(clip.expression.numpy()))
+             for clip in clips]
+    expected = result["baseline_held_out"]["lip_velocity_error"]
+    assert mouth_metrics(pairs)["lip_velocity_error"] == pytest.approx(expected, rel=0.01)
+    (out.parent / "broken.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a readable baseline"):
+        MelRegression.load(out.parent / "broken.safetensors")
 
 
 def test_resume_gives_the_same_weights(corpus, trained, tmp_path):
