@@ -218,6 +218,18 @@ def train_motion(
     return run(corpora, out, config)
 
 
+def train_expert(
+    part: str, corpus: str | Path, out: str | Path, steps: int | None = None, split: str | Path | None = None,
+    work: str | Path | None = None,
+) -> dict[str, Any]:
+    """The sync expert ("sync") or a lip reader ("reader", "judge") trained on talking clips; see
+    `fit.experts.train_expert`. Corpus, split and work as for `train_motion`."""
+    from .fit.experts import train_expert as run
+
+    check_output(out, ".safetensors")
+    return run(part, prepared_corpus(corpus, work, split), out, steps=steps)
+
+
 def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Path | None = None) -> Path:
     """`corpus` where it is prepared already, else what preparing it with the usual options gives.
 

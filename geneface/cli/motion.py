@@ -25,6 +25,8 @@ EVALUATE_KEYS = (
     "report",
 )
 
+PARTS = ("generator", "sync", "reader", "judge")
+
 Split = Annotated[Optional[Path], typer.Option(metavar="FILE", help="Names of the clips to hold out, one a line.")]
 Work = Annotated[
     Optional[Path], typer.Option(metavar="DIR", help="Where a folder of clips is prepared. Default: ./NAME.corpus.")
@@ -103,6 +105,10 @@ def train_motion(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
     steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
+    part: Annotated[
+        str,
+        typer.Option(help="generator, or an expert: sync, reader (of lips), judge (a reader that only measures)."),
+    ] = "generator",
     split: Split = None,
     work: Work = None,
     config: ConfigFile = None,
@@ -115,6 +121,11 @@ def train_motion(
     """
     from .. import pipeline
 
+    if part not in PARTS:
+        raise UserError(f"--part {part}: is none of {', '.join(PARTS)}")
+    if part != "generator":
+        show(pipeline.train_expert(part, corpus, output, steps, split, work), as_json)
+        return
     options = resolve(MotionConfig(), "motion", None, config, settings or (), {"steps": steps})
     result = pipeline.train_motion(corpora, output, options, split, work)
     if result is not None:  # else another of torchrun's processes says it

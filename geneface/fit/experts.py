@@ -107,7 +107,8 @@ class SyncTask:
                                      self.model.spec.temperature, others)}
 
     def held_out(self) -> dict:
-        """Offsets on the held-out clips, as they are and with the mouth moved by -5, -3, 3 and 5 frames."""
+        """Offsets on the held-out clips, as they are and with the mouth moved by -5, -3, 3 and 5 frames. Within 1 means
+        to the nearest whole frame, as SyncNet's are."""
         found: dict[int, list[float]] = {shift: [] for shift in (0, -5, -3, 3, 5)}
         confidence, distance = [], []
         for index in self.corpus.test:
@@ -122,7 +123,7 @@ class SyncTask:
                 if shift == 0:
                     confidence.append(result.confidence)
                     distance.append(result.distance)
-        within = {shift: float(np.mean(np.abs(np.array(frames) - shift) <= 1)) for shift, frames in found.items()}
+        within = {shift: float(np.mean(np.abs(np.round(frames) - shift) <= 1)) for shift, frames in found.items()}
         return {"clips": len(self.corpus.test), "sync_within_1": within.pop(0),
                 "shift_found_within_1": min(within.values()), "confidence": float(np.mean(confidence)),
                 "distance": float(np.mean(distance)), "offset_mean": float(np.mean(found[0])),

@@ -206,7 +206,7 @@ def offset_of(similarity: np.ndarray, weight: np.ndarray) -> SyncResult:
     best = int(np.nanargmin(curve))
     frame = float(best - LAGS)
     if 0 < best < 2 * LAGS and np.isfinite(curve[best - 1:best + 2]).all():
-        before, here, after = curve[best - 1:best + 2]
+        before, here, after = curve[best - 1:best + 2] ** 2
         bend = before - 2 * here + after
         frame += 0.5 * (before - after) / bend if bend > 0 else 0.0
     return SyncResult(frame, float(np.nanmedian(curve) - curve[best]), float(curve[best]), curve)
