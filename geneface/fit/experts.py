@@ -16,11 +16,12 @@ from torch.nn.utils.rnn import pad_sequence
 from ..corpus import Clip, ClipInfo, MotionCorpus
 from ..errors import UserError
 from ..face.landmarks import LIPS_68
-from ..motion.evaluate import MouthMeasures
 from ..motion.lipreader import LipReader, ReaderSpec, word_error_rate
+from ..motion.measures import MouthMeasures
 from ..motion.sync import SyncExpert, audible, contrast
 from ..progress import say, track
 from .checkpoint import load_checkpoint, save_checkpoint
+from .motion.objective import autocast
 from .mouths import Spoken, splice, vary, warp
 
 _WARM_UP = 50  # steps
@@ -99,7 +100,7 @@ class SyncTask:
             melodies[-1][:, 1] = clip.melody[:, 1]  # its energy says which frames count
         mask = pad_sequence([torch.ones(len(mouth)) for mouth in mouths], batch_first=True)
         content, melody = (pad_sequence(x, batch_first=True).transpose(1, 2) for x in (contents, melodies))
-        with _autocast():
+        with autocast(torch.device("cpu")):
             sound = self.model.embed_standardised(content, melody, mask)
             lips = self.model.embed_mouth(pad_sequence(mouths, batch_first=True), mask)
         others = lips.roll(1, 0), mask.roll(1, 0)
@@ -164,7 +165,7 @@ class ReaderTask:
             for (first, end), label in zip(spoken.times, self.model.encode(spoken.words)):
                 first = max(0, round(float(first)))
                 row[first:min(len(spoken.mouth), max(first + 1, round(float(end))))] = label
-        with _autocast():
+        with autocast(torch.device("cpu")):
             log_probs = self.model(pad_sequence(mouths, batch_first=True), mask).float()
         parts = {"ctc": self.model.ctc(log_probs, mask, [spoken.words for spoken in drawn])}
         if (labels >= 0).any():
@@ -332,9 +333,3 @@ def _heard_otherwise(content: torch.Tensor, random: np.random.Generator) -> torc
     first = int(random.integers(len(content)))
     content[first:first + int(random.integers(4, 16))] = 0
     return content
-
-
-def _autocast() -> torch.autocast:
-    """bfloat16 where the processor multiplies it (twice as fast); elsewhere it would be emulated, slowly."""
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.autocast("cpu", torch.bfloat16, enabled=native)

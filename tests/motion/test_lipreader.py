@@ -81,8 +81,8 @@ def test_padding_changes_nothing(architecture, mouth):
     whole = reader.loss(mouth, mask, words)
     longer = reader.loss(torch.cat([mouth, torch.full((2, 7, 20, 3), float("nan"))], 1),
                          torch.cat([mask, torch.zeros(2, 7)], 1), words)
-    assert float(longer) == pytest.approx(float(whole), rel=1e-5)
-    assert float(reader.loss(mouth[:, :23], mask[:, :23], words)) != pytest.approx(float(whole), rel=1e-3)
+    assert longer.item() == pytest.approx(whole.item(), rel=1e-5)
+    assert float(reader.loss(mouth[:, :23], mask[:, :23], words)) != pytest.approx(whole.item(), rel=1e-3)
 
 
 @pytest.mark.parametrize("architecture", ["convolution", "recurrent"])
@@ -94,7 +94,7 @@ def test_gradient_reaches_the_mouth(architecture, mouth):
     before.backward()
     assert moved.grad.isfinite().all()
     after = reader.loss(mouth - 1e-4 * moved.grad / moved.grad.abs().max(), mask, words)
-    assert float(after) < float(before)
+    assert after.item() < before.item()
 
 
 def test_words_that_are_not_in_the_vocabulary(mouth):
