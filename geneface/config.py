@@ -55,6 +55,7 @@ class FitConfig:
     condition_noise: float = 0.05  # noise on the standardised driving landmarks
     ema: float = 0.995  # decay per step of the weight average that is kept
     amp: bool = True  # networks in bfloat16
+    adapt: bool = True  # learn from the recording's sound how the person's lips differ from the motion model's
     threads: int = 0  # CPU threads, 0 for all cores
     device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
     cache_mb: float = 4000.0  # memory for frames; beyond it they are decoded again and again
@@ -107,10 +108,11 @@ class MotionConfig:
     amplitude: float = 1.0  # scale of the mouth's motion about its rest
     lead: float = 0.02  # the lips move so much earlier than the corpus' did, whose pictures lag their sound [s]
     match_amplitude: float = 1.0  # how far the mouth opens as wide as the person's own: 0 as the corpus' talker's
+    adaptation: float = 1.0  # share of what the avatar's post-net learned of the person: 0 generic motion, fitted
     silence_gate: float = 1.0  # how far the mouth is brought to rest in silence: 0 not, 1 all the way
     lle_neighbours: int = 10  # frames of the person that one generated frame is rebuilt from
     lle_strength: float = 0.5  # share of the rebuilt frame: 0 generic motion, 1 the person's own
-    clamp_quantile: float = 0.03  # weights stay between this quantile of the person's and its complement
+    clamp_quantile: float = 0.01  # weights stay between this quantile of the person's and its complement
     blinks_per_minute: float = 17.0  # 0: no blinks
     gaze_degrees: float = 1.5  # standard deviation of small eye movements; 0: a fixed gaze
     seed: int = 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field as dataclass_field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -417,6 +417,7 @@ class Avatar:
         background: [H,W,3] uint8 plate.
         consent: who agreed to what, as recorded at prepare.
         info: source name, steps, minutes, held-out figures, version (JSON values).
+        motion: name -> array: what was learned of how the person moves ("postnet." and "style."); may be empty.
     """
 
     SCHEMA_VERSION: ClassVar[int] = 1
@@ -430,6 +431,7 @@ class Avatar:
     background: np.ndarray
     consent: dict[str, Any]
     info: dict[str, Any]
+    motion: dict[str, np.ndarray] = dataclass_field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_array("identity", self.identity, (None,))
@@ -437,7 +439,7 @@ class Avatar:
         check_array("motion_reference", self.motion_reference, (count, CANONICAL_LANDMARKS, 3))
         check_array("expression_reference", self.expression_reference, (count, EXPRESSIONS))
         check_array("background", self.background, (self.camera.height, self.camera.width, 3))
-        for name, value in self.tensors.items():
+        for name, value in (self.tensors | self.motion).items():
             check_array(name, value, (None,) * value.ndim)
 
     _ARRAYS = ("identity", "motion_reference", "expression_reference", "background")
@@ -447,6 +449,7 @@ class Avatar:
         from safetensors.numpy import save_file
 
         arrays = {f"tensors.{name}": np.ascontiguousarray(value) for name, value in self.tensors.items()}
+        arrays |= {f"motion.{name}": np.ascontiguousarray(value) for name, value in self.motion.items()}
         arrays |= {name: np.ascontiguousarray(getattr(self, name)) for name in self._ARRAYS}
         arrays["camera.intrinsics"] = np.ascontiguousarray(self.camera.intrinsics)
         arrays["camera.head_to_camera"] = np.ascontiguousarray(self.camera.head_to_camera)
@@ -486,10 +489,13 @@ class Avatar:
                 "fit it again, or install the version that made it"
             )
         try:
-            prefix = "tensors."
+            def under(prefix: str) -> dict[str, np.ndarray]:
+                return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
+
             return cls(
                 field=header["field"],
-                tensors={n[len(prefix):]: v for n, v in arrays.items() if n.startswith(prefix)},
+                tensors=under("tensors."),
+                motion=under("motion."),
                 **{name: arrays[name] for name in cls._ARRAYS},
                 camera=CameraTrack(
                     intrinsics=arrays["camera.intrinsics"],

@@ -18,6 +18,7 @@ from ..nerf.render import AvatarRenderer
 from ..progress import say
 from ..types import Avatar, CameraTrack, MotionSequence, PreparedPerson
 from ..version import version
+from .adaptation import Adaptation, adapt
 from .checkpoint import load_checkpoint, save_checkpoint
 from .monitor import Monitor, peak_memory_mb
 from .sampler import FrameStore, RaySampler
@@ -101,8 +102,10 @@ def fit(
         _load(trainer, checkpoint)
         say(f"going on from step {trainer.step_count}")
 
+    learned = _adapted(person) if config.adapt else None
+
     def pack() -> Avatar:
-        return _pack(trainer, person, motion, frames)
+        return _pack(trainer, person, motion, frames, learned)
 
     with Monitor(folder / "log", "fitting") as monitor:
         _save(trainer, checkpoint)
@@ -121,8 +124,19 @@ def fit(
             "minutes": trainer.seconds / 60, "steps": trainer.step_count, "size_mb": out.stat().st_size / 1e6,
             "peak_memory_mb": peak_memory_mb(),
         }
-        monitor.report(folder / "report.html", f"Fitted: {person.source}", figures, strip)
+        monitor.report(folder / "report.html", f"Fitted: {person.source}", figures, strip,
+                       learned.figures if learned is not None else None)
     return FitResult(avatar=out, strip=strip, **figures)
+
+
+def _adapted(person: PreparedPerson) -> Adaptation:
+    """The person's post-net for the motion model that ships with the package."""
+    from ..motion.predict import load_generator
+
+    say("learning how the person's lips differ from the motion model's")
+    result = adapt(person, load_generator())
+    say(f"post-net {'kept' if result.postnet is not None else 'left out'}: {result.figures['why']}")
+    return result
 
 
 def _tracked(person: PreparedPerson) -> tuple[MotionSequence, np.ndarray]:
@@ -184,7 +198,8 @@ def _load(trainer: Trainer, path: Path) -> None:
     trainer.sampler.restore(header["sampler"])
 
 
-def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, frames: list[int]) -> Avatar:
+def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, frames: list[int],
+          learned: Adaptation | None) -> Avatar:
     with trainer.averaged() as portrait:
         field, tensors = pack_portrait(portrait, trainer.config.step_mm / 1000)
     kept = np.unique(np.linspace(0, len(frames) - 1, min(REFERENCES, len(frames))).astype(int))
@@ -204,7 +219,8 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
             "source": person.source, "steps": trainer.step_count,
             "minutes": round(trainer.seconds / 60, 2), "version": version(), "config": asdict(trainer.config),
             "machine": platform.machine(), "device": trainer.device.type, "kernels": ops.backend(trainer.device.type),
-        },
+        } | ({} if learned is None else {"adaptation": learned.figures}),
+        motion={} if learned is None else learned.tensors(),
     )
 
 

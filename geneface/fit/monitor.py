@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..progress import say
-from ..report import Report
+from ..report import Report, readable
 
 
 def peak_memory_mb() -> float | None:
@@ -75,19 +75,26 @@ class Monitor:
         """[H,W,3] uint8."""
         self._writer.add_image(name, torch.from_numpy(picture), step, dataformats="HWC")
 
-    def report(self, path: Path, title: str, values: dict, strip: np.ndarray) -> None:
+    def report(self, path: Path, title: str, values: dict, strip: np.ndarray, adaptation: dict | None = None) -> None:
         """One page about the fit: figures, held-out frames above renders of them, and curves of this run.
 
         Args:
             values: figures, which the JSON beside the page holds too.
             strip: [H,W,3] uint8.
+            adaptation: figures of `fit.adaptation.Adaptation`, or None.
         """
         page = Report(title)
         section = page.section("Result")
         section.values(values)
         section.picture(strip, "held-out frames, and what the avatar makes of them")
+        if adaptation is not None:
+            section = page.section("The person's lips against the motion model's")
+            section.values({key: value for key, value in adaptation.items() if not isinstance(value, dict)})
+            before, after = adaptation.get("before", {}), adaptation.get("after", {})
+            section.text("On blocks of the recording that were not learned from, without the post-net and with it:")
+            section.values({key: f"{readable(before[key])}, {readable(after[key])}" for key in before})
         for name, label in (("rays/psnr", "PSNR of training rays [dB]"), ("rays/samples_per_ray", "samples per ray")):
             if name in self._curves:
                 steps, curve = zip(*self._curves[name])
                 section.plot(lambda axes, x=steps, y=curve: axes.plot(x, y), f"{label} against steps")
-        page.save(path, values)
+        page.save(path, values | ({} if adaptation is None else {"adaptation": adaptation}))

@@ -10,11 +10,11 @@ from ..config import MotionConfig
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..speech.melody import melody
-from ..types import EXPRESSIONS, Avatar, MotionSequence, SpeechFeatures, require
+from ..types import Avatar, MotionSequence, SpeechFeatures, require
 from . import behaviour
 from .measures import MouthMeasures
 from .generate import generate_weights
-from .postnet import PersonSpace
+from .person import Heard, Person, is_driven
 from .vae import FPS, MotionGenerator
 
 RELEASE = Path(__file__).resolve().parents[1] / "data" / "motion.safetensors"
@@ -63,36 +63,34 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     require(heard == expected, f"features: the motion model hears {expected} content channels, got {heard}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")
     seed = config.seed if seed is None else seed
-    # GRID talker 1's lips come about half a frame after the sound, against five other recordings' lips.
-    later = np.clip(np.arange(len(features)) + round(config.lead * features.fps), 0, len(features) - 1)
-    weights = generate_weights(generator, features.content[later], melody(features)[later], config.temperature, seed)
-    frames = len(weights)
-    driven = [ARKIT_NAMES.index(name) for name in generator.spec.driven]
-    rest = generator.rest.numpy()
-    quiet = config.silence_gate * behaviour.silence(features, frames, FPS)[:, None]
-    # Movement about the generator's own rest; silence takes it away.
-    person = None if avatar is None else PersonSpace(avatar.motion_reference, avatar.expression_reference)
-    amplitude = config.amplitude
-    if person is not None:
-        amplitude *= person.amplitude(float(generator.opening_range)) ** config.match_amplitude
-    movement = (1 - quiet) * amplitude * (weights - rest)
-    movement[:, [i for i in range(EXPRESSIONS) if i not in driven]] = 0
+    person = None if avatar is None else Person.of(avatar, generator)
+    heard = hear(features, generator, config, seed)
     if person is None:
+        rest = generator.rest.numpy()
+        movement = (1 - config.silence_gate * heard.quiet[:, None]) * config.amplitude * (heard.sampled - rest)
+        movement[:, ~is_driven(generator)] = 0
         weights = np.clip(rest + movement, 0, 1)
     else:
-        weights = np.clip(person.rest + movement, 0, 1).astype(np.float32)
-        projected = person.project(weights, measures.landmarks(weights).astype(np.float32), config.lle_neighbours,
-                                   config.lle_strength)
-        # Silence is the person's own rest, not a mixture of their frames.
-        mouth = person.clamp(quiet * weights + (1 - quiet) * projected, config.clamp_quantile)
-        weights = np.tile(person.open_eyes, (frames, 1))
-        weights[:, driven] = mouth[:, driven]
+        weights = person.moves(heard, generator, config, measures)
+    frames = len(weights)
     random = np.random.default_rng(seed)
     blink = behaviour.blinks(frames, FPS, config.blinks_per_minute, random)
     look = behaviour.gaze(frames, FPS, config.gaze_degrees, random)
     reference = avatar.expression_reference if avatar is not None else None
     weights = np.clip(add_eyes(weights, blink, look, shut_weights(measures, reference)), 0, 1).astype(np.float32)
     return MotionSequence(measures.landmarks(weights).astype(np.float32), weights, blink, look, float(FPS), source)
+
+
+def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionConfig, seed: int = 0) -> Heard:
+    """What the generator makes of speech, `config.lead` earlier than the corpus' lips were."""
+    # GRID talker 1's lips come about half a frame after the sound, against five other recordings' lips.
+    later = np.clip(np.arange(len(features)) + round(config.lead * features.fps), 0, len(features) - 1)
+    content, tune = features.content[later], melody(features)[later]
+    likeliest = generate_weights(generator, content, tune)
+    sampled = likeliest
+    if config.temperature > 0:
+        sampled = generate_weights(generator, content, tune, config.temperature, seed)
+    return Heard(content, likeliest, sampled, behaviour.silence(features, len(likeliest), FPS))
 
 
 def shut_weights(measures: MouthMeasures, reference: np.ndarray | None = None) -> dict[str, float]:

@@ -1,90 +1,107 @@
-"""Locally linear embedding and clamping."""
+"""The person's post-net: a temporal filter learned by ridge regression."""
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from geneface.motion.postnet import PersonSpace, local_weights
+from geneface.motion.postnet import REACH, PostNet, Regression, fingerprint, per_frame
+from geneface.motion.vae import GeneratorSpec, MotionGenerator
+
+DRIVEN = np.array([24, 37], np.int32)
 
 
-def person(frames: int = 200, seed: int = 0) -> tuple[PersonSpace, np.ndarray]:
-    """A person whose mouth has one degree of freedom, a curve in landmark space; returns also the offsets of the
-    weights."""
+def recording(frames: int = 400, channels: int = 6, seed: int = 0):
+    """Speech, generic motion, and a correction that is a filter of both, reaching two frames back and three ahead."""
     random = np.random.default_rng(seed)
-    offsets = random.standard_normal((52, 68, 3)) * 0.01
-    share = np.linspace(0, 1, frames)
-    expression = np.zeros((frames, 52), np.float32)
-    expression[:, 24], expression[:, 37] = 0.1 + 0.5 * share, 0.3 * share**2
-    return PersonSpace(np.einsum("tk,kpc->tpc", expression, offsets).astype(np.float32), expression), offsets
+    content = random.standard_normal((2 * frames, channels)).astype(np.float32)
+    generic = np.zeros((frames, 52), np.float32)
+    generic[:, DRIVEN] = random.uniform(0, 1, (frames, 2))
+    inputs = np.concatenate([per_frame(content), generic[:, DRIVEN]], axis=1)
+    filters = np.zeros((2 * REACH + 1, channels + 2, 2))
+    filters[REACH - 2], filters[REACH + 3] = random.standard_normal((2, channels + 2, 2))
+    padded = np.pad(inputs, ((REACH, REACH), (0, 0)), mode="edge")
+    target = sum(padded[i:i + frames] @ taps for i, taps in enumerate(filters)) + (0.3, -0.2)
+    return content, generic, target
 
 
-def test_weights_sum_to_one_and_rebuild():
-    random = torch.Generator().manual_seed(0)
-    references = torch.randn(50, 3, generator=random, dtype=torch.double)
-    queries = torch.randn(7, 3, generator=random, dtype=torch.double) * 0.3
-    indices, weights = local_weights(queries, references, 10)
-    torch.testing.assert_close(weights.sum(1), torch.ones(7, dtype=torch.double))
-    distances = torch.cdist(queries, references)
-    assert torch.equal(indices.sort(1).values, distances.topk(10, largest=False).indices.sort(1).values)
-    # Ten points span the space of three dimensions: the rebuilt point is nearly the query.
-    rebuilt = (weights[..., None] * references[indices]).sum(1)
-    assert (rebuilt - queries).norm(dim=1).max() < 0.02
+def learned(content, generic, target, penalty, rows) -> PostNet:
+    regression = Regression(content, generic[:, DRIVEN], rows)
+    filters, bias = regression.solve(target[rows], penalty, np.ones(len(rows), bool))
+    return PostNet(filters, bias, DRIVEN, np.ones(1, np.float32), np.zeros(2, np.float32), np.zeros(8, np.uint8))
 
 
-def test_projection_pulls_onto_the_person():
-    space, offsets = person()
-    strange = space.expression[[20, 90, 150]].copy()
-    strange[:, 43] += 0.2  # a smile they never make
-    landmarks = np.einsum("tk,kpc->tpc", strange, offsets)
-    fitted = space.project(strange, landmarks, 10, 1.0)
-    assert np.abs(fitted[:, 43]).max() < 0.02
-    half = space.project(strange, landmarks, 10, 0.5)
-    np.testing.assert_allclose(half, (strange + fitted) / 2, atol=1e-6)
-    np.testing.assert_array_equal(space.project(strange, landmarks, 10, 0.0), strange)
+def test_learns_a_filter_and_holds_on_frames_it_has_not_seen():
+    content, generic, target = recording()
+    net = learned(content, generic, target, 1e-3, np.arange(300))
+    out = net.correction(content, generic)
+    np.testing.assert_allclose(out[:, DRIVEN], target, atol=5e-3)
+    assert not np.delete(out, DRIVEN, axis=1).any()
 
 
-def test_own_frames_stay():
-    space, _ = person()
-    fitted = space.project(space.expression, space.landmarks, 10, 1.0)
-    assert np.abs(fitted - space.expression)[5:-5].max() < 0.01
+def test_a_heavy_penalty_leaves_the_mean():
+    content, generic, target = recording()
+    net = learned(content, generic, target, 1e9, np.arange(400))
+    np.testing.assert_allclose(net.correction(content, generic)[:, DRIVEN], np.tile(target.mean(0), (400, 1)), atol=1e-3)
 
 
-@pytest.mark.parametrize("frames", [1, 3, 10, 600])
-def test_few_references_and_many_frames(frames):
-    space, offsets = person(frames=4)
-    weights = np.tile(space.expression[1], (frames, 1))
-    out = space.project(weights, np.einsum("tk,kpc->tpc", weights, offsets), 10, 1.0)
+def test_learns_only_from_the_rows_kept():
+    content, generic, target = recording()
+    rows = np.arange(0, 400, 2)
+    kept = rows < 200
+    spoiled = target.copy()
+    spoiled[200:] = 1e3
+    regression = Regression(content, generic[:, DRIVEN], rows)
+    for got, expected in zip(regression.solve(spoiled[rows], 0.1, kept), regression.solve(target[rows], 0.1, kept)):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_channel_that_never_changes_is_ignored():
+    content, generic, target = recording()
+    content[:, 0] = 7.0
+    net = learned(content, generic, target, 1.0, np.arange(400))
+    assert not net.filters[:, 0].any() and np.isfinite(net.filters).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33])
+def test_any_length(count):
+    content, generic, target = recording()
+    net = learned(content, generic, target, 1.0, np.arange(400))
+    frames = -(-count // 2)
+    out = net.correction(content[:count], generic[:frames])
     assert out.shape == (frames, 52) and np.isfinite(out).all()
+    # Far from the end, an excerpt is what the whole is.
+    inside = max(0, frames - REACH - 1)
+    np.testing.assert_allclose(out[:inside], net.correction(content, generic)[:inside], atol=1e-5)
 
 
-def test_clamp_keeps_the_persons_range_and_rest():
-    space, _ = person()
-    low, high = np.quantile(space.expression[:, 24], [0.03, 0.97])
-    wild = np.full((3, 52), 5.0)
-    assert space.clamp(wild, 0.03)[0, 24] == pytest.approx(high)
-    assert space.clamp(-wild, 0.03)[0, 24] == pytest.approx(min(low, space.rest[24]))
-    np.testing.assert_allclose(space.clamp(space.rest[None], 0.03)[0], space.rest, atol=1e-7)
+def test_odd_features_end_on_a_frame_of_their_own():
+    np.testing.assert_allclose(per_frame(np.array([[1.0], [3.0], [8.0]])), [[2.0], [8.0]])
 
 
-def test_rest_is_the_closed_mouth():
-    random = np.random.default_rng(0)
-    opening = random.uniform(0, 1, 300)
-    expression = np.zeros((300, 52), np.float32)
-    expression[:, 24] = opening
-    landmarks = np.zeros((300, 68, 3), np.float32)
-    landmarks[:, 66, 1] = opening * 0.02
-    assert PersonSpace(landmarks, expression).rest[24] < 0.1
+def test_widening_keeps_the_centre():
+    content, generic, target = recording()
+    net = replace(learned(content, generic, target, 1.0, np.arange(400)), gain=np.array([1.5], np.float32),
+                  centre=np.array([0.2, 0.4], np.float32))
+    weights = np.zeros((2, 52))
+    weights[0, DRIVEN], weights[1, DRIVEN] = (0.2, 0.4), (0.4, 0.0)
+    np.testing.assert_allclose(net.widen(weights, 1.0)[:, DRIVEN], [[0.2, 0.4], [0.5, -0.2]], atol=1e-6)
+    np.testing.assert_allclose(net.widen(weights, 0.0), weights, atol=1e-6)
 
 
-def test_rejects_an_empty_person():
-    with pytest.raises(ValueError, match="no recorded frame"):
-        PersonSpace(np.zeros((0, 68, 3), np.float32), np.zeros((0, 52), np.float32))
+def test_tensors_and_back():
+    net = learned(*recording(), 1.0, np.arange(400))
+    again = PostNet.of_tensors(net.tensors())
+    for name, value in net.tensors().items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+    with pytest.raises(ValueError, match="lacks bias"):
+        PostNet.of_tensors({name: value for name, value in net.tensors().items() if name != "bias"})
 
 
-def test_amplitude_is_the_ratio_of_openings_within_bounds():
-    landmarks = np.zeros((101, 68, 3), np.float32)
-    landmarks[:, 66, 1] = np.linspace(0, 0.01, 101)  # 5-95 % range of the opening: 9 mm
-    space = PersonSpace(landmarks, np.zeros((101, 52), np.float32))
-    assert space.amplitude(0.012) == pytest.approx(0.75, rel=1e-3)
-    assert space.amplitude(0.1) == 0.4 and space.amplitude(0.001) == 1.5 and space.amplitude(0.0) == 1.0
+def test_fingerprint_tells_generators_apart():
+    one, other = (MotionGenerator(GeneratorSpec(("jawOpen",), content=4, hidden=8)) for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(fingerprint(one), fingerprint(other))
+    other.rest[0] = 1
+    assert (fingerprint(one) != fingerprint(other)).any()

@@ -1,0 +1,181 @@
+"""Learning a person's post-net from their recording (part of `geneface fit`).
+
+Every figure that a choice rests on comes from predictions of blocks of the recording that were not learned from: blocks,
+not frames, for neighbouring frames are alike. Where the generic motion does as well, the person gets no post-net.
+"""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..config import MotionConfig
+from ..face.landmarks import mouth_opening, mouth_width
+from ..metrics.evaluate import excerpt
+from ..motion.evaluate import MouthMeasures, mouth_metrics
+from ..motion.manifold import PersonSpace
+from ..motion.person import Heard, Person, is_driven
+from ..motion.postnet import PostNet, Regression, fingerprint, per_frame
+from ..motion.predict import hear
+from ..motion.vae import MotionGenerator
+from ..types import PreparedPerson, SpeechFeatures
+
+_BLOCKS = 5
+_GAP = 12  # frames left out beside a block that is predicted: what is heard and seen there reaches into it
+_LEAST_FRAMES = 100  # with fewer there is nothing to learn
+_MOST_FRAMES = 6000  # learned from; of longer recordings, so many evenly spread
+_PENALTIES = (0.5, 1.0, 2.0, 5.0, 15.0)
+_GAINS = (1.0, 1.6)
+_WORTH = 0.02  # a gain in correlation below this is chance
+_VELOCITY_SLACK = 0.02  # share by which the velocity error may rise, for lips that move more
+_FARTHEST_OFFSET = 8  # frames that a recording's sound and picture may be apart
+_CLEAR, _CLEAR_GAIN = 0.4, 0.05  # least correlation at an offset, and least gain over none, to believe it
+_QUIET = 0.5  # a frame more silent than this tells nothing of speech
+_KEYS = ("mouth_open_correlation", "mouth_width_correlation", "mouth_open_variance", "lip_velocity_error", "jitter",
+         "tracked_jitter")
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What came of it.
+
+    Attributes:
+        postnet: None where it would not have been worth it.
+        figures: JSON values: used; why; seconds (of speech learned from), offset_frames (by which the recording's lips
+            are later than its sound), penalty, gain; before and after {figures of `mouth_metrics`}: on blocks of the
+            recording that were predicted without having been learned from.
+    """
+
+    postnet: PostNet | None
+    figures: dict[str, Any]
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """For `Avatar.motion`."""
+        return {} if self.postnet is None else {f"postnet.{n}": v for n, v in self.postnet.tensors().items()}
+
+
+def adapt(person: PreparedPerson, generator: MotionGenerator, config: MotionConfig = MotionConfig(),
+          measures: MouthMeasures | None = None) -> Adaptation:
+    """A post-net for `person`, learned from their training frames alone.
+
+    Args:
+        generator: whose motion it corrects.
+        config: how the motion is generated and fitted otherwise.
+        measures: landmarks of the face basis; by default of the package's own.
+    """
+    began = time.monotonic()
+    frames = person.train_frames
+    speech = excerpt(person.speech, frames, person.fps)
+    count = min(len(frames), len(speech) // 2)
+    if count < _LEAST_FRAMES:
+        return Adaptation(None, {"used": False, "why": f"{count} frames with sound are too few to learn from"})
+    task = _Recording(person, speech, count, generator, replace(config, temperature=0.0, adaptation=1.0),
+                      measures or MouthMeasures.of_basis())
+    if len(task.rows) < _LEAST_FRAMES:
+        return Adaptation(None, {"used": False, "why": f"{len(task.rows)} frames of speech are too few to learn from"})
+    before = task.measured(None)
+    tried = {penalty: task.measured(penalty) for penalty in _PENALTIES}
+    penalty = max(tried, key=lambda each: _score(tried[each]))
+    widened = float(np.clip((tried[penalty]["mouth_open_variance"] or 1.0) ** -0.5, *_GAINS))
+    # A wider mouth is also a faster one: where that costs too much, the regression's own width is kept.
+    choices = {gain: task.measured(penalty, gain) for gain in (widened, 1.0)}
+    gain = next((gain for gain, after in choices.items() if _better(after, before)), widened)
+    after, used = choices[gain], _better(choices[gain], before)
+    postnet = task.learn(np.ones(len(task.rows), bool), penalty, gain).postnet if used else None
+    why = "closer to the recording" if used else "not clearly closer to the recording than generic motion fitted to them"
+    return Adaptation(postnet, {
+        "used": used, "why": why, "seconds": len(task.rows) / person.fps, "offset_frames": task.offset,
+        "penalty": penalty, "gain": gain, "before": {key: before[key] for key in _KEYS},
+        "after": {key: after[key] for key in _KEYS}, "learning_seconds": round(time.monotonic() - began, 1),
+    })
+
+
+def _score(figures: dict[str, Any]) -> float:
+    """Mean correlation of opening and width; a mouth that does not move has none."""
+    return float(np.mean([figures[key] or 0.0 for key in _KEYS[:2]]))
+
+
+def _better(after: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Clearly closer on average, and in nothing worse."""
+    worse = any((after[key] or 0.0) < (before[key] or 0.0) for key in _KEYS[:2])
+    faster = after["lip_velocity_error"] > (1 + _VELOCITY_SLACK) * before["lip_velocity_error"]
+    return not worse and not faster and _score(after) > _score(before) + _WORTH
+
+
+class _Recording:
+    """The person's training frames, ready to learn from and to measure on."""
+
+    def __init__(self, person: PreparedPerson, speech: SpeechFeatures, count: int, generator: MotionGenerator,
+                 config: MotionConfig, measures: MouthMeasures) -> None:
+        self.generator, self.config, self.measures = generator, config, measures
+        self.heard = hear(speech, generator, config).part(range(count))
+        self.driven = np.flatnonzero(is_driven(generator))
+        tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
+        spoken = self.valid & (self.heard.quiet < _QUIET)
+        self.offset = lip_offset(measures.landmarks(self.heard.likeliest), measures.landmarks(tracked), spoken)
+        # Lips that are late for their sound are a fault of the recording, not a habit to learn.
+        self.expression = _later(tracked, self.offset)
+        self.landmarks = measures.landmarks(self.expression).astype(np.float32)
+        rows = np.flatnonzero(spoken)
+        self.rows = rows[:: -(-len(rows) // _MOST_FRAMES) or 1]
+        if len(rows) >= _LEAST_FRAMES:
+            self.regression = Regression(self.heard.content, self.heard.likeliest[:, self.driven], self.rows)
+
+    def learn(self, kept: np.ndarray, penalty: float | None, gain: float = 1.0) -> Person:
+        """The person as known from the rows [R] that are `kept`; without post-net where there is no penalty."""
+        seen = self.valid.copy()
+        seen[self.rows[~kept]] = False
+        person = Person(PersonSpace(self.landmarks[seen], self.expression[seen]))
+        if penalty is None:
+            return person
+        base = person.base(self.heard.likeliest, self.generator, self.config)
+        target = (self.expression - base)[self.rows][:, self.driven].astype(np.float64)
+        filters, bias = self.regression.solve(target, penalty, kept)
+        centre = self.expression[self.rows[kept]][:, self.driven].mean(0)
+        return replace(person, postnet=PostNet(
+            filters, bias, self.driven.astype(np.int32), np.array([gain], np.float32), centre.astype(np.float32),
+            fingerprint(self.generator)))
+
+    def measured(self, penalty: float | None, gain: float = 1.0) -> dict[str, Any]:
+        """`mouth_metrics` of each block, predicted by the person as known from the other blocks."""
+        edges = np.linspace(0, len(self.expression), _BLOCKS + 1).astype(int)
+        pairs = []
+        for first, last in zip(edges, edges[1:]):
+            person = self.learn((self.rows < first - _GAP) | (self.rows >= last + _GAP), penalty, gain)
+            weights = person.moves(self.heard.part(range(first, last)), self.generator, self.config, self.measures)
+            pairs.append((self.measures.landmarks(weights), self.landmarks[first:last]))
+        return mouth_metrics(pairs)
+
+
+def lip_offset(generic: np.ndarray, tracked: np.ndarray, spoken: np.ndarray) -> float:
+    """Frames by which tracked lips are later than their sound, as generic motion of that sound tells: in half frames, 0
+    where it is less than one or cannot be told.
+
+    Args:
+        generic, tracked: [T, 68, 3] landmarks. spoken: [T] bool: which frames count.
+    """
+    candidates = np.arange(-2 * _FARTHEST_OFFSET, 2 * _FARTHEST_OFFSET + 1) / 2
+    inside = spoken.copy()
+    inside[:_FARTHEST_OFFSET] = inside[len(inside) - _FARTHEST_OFFSET:] = False
+    if inside.sum() < _LEAST_FRAMES // 2:
+        return 0.0
+    scores = []
+    for offset in candidates:
+        pairs = [(measure(generic)[inside], _later(measure(tracked)[:, None], offset)[inside, 0])
+                 for measure in (mouth_opening, mouth_width)]
+        scores.append(np.mean([np.corrcoef(a, b)[0, 1] if a.std() > 0 and b.std() > 0 else 0 for a, b in pairs]))
+    best = int(np.argmax(scores))
+    clear = scores[best] > max(_CLEAR, scores[len(candidates) // 2] + _CLEAR_GAIN)
+    return float(candidates[best]) if clear and abs(candidates[best]) >= 1 else 0.0
+
+
+def _later(values: np.ndarray, frames: float) -> np.ndarray:
+    """Values [T, C] as they are so many frames later, linear between frames, ends held."""
+    if frames == 0:
+        return values
+    at = np.clip(np.arange(len(values)) + frames, 0, len(values) - 1)
+    before = at.astype(int)
+    after, share = np.minimum(before + 1, len(values) - 1), (at - before)[:, None]
+    return ((1 - share) * values[before] + share * values[after]).astype(values.dtype)
