@@ -14,10 +14,11 @@ import numpy as np
 from ..config import MotionConfig
 from ..face.landmarks import mouth_opening, mouth_width
 from ..metrics.evaluate import excerpt
-from ..motion.evaluate import MouthMeasures, mouth_metrics
 from ..motion.manifold import PersonSpace
-from ..motion.person import Heard, Person, is_driven
-from ..motion.postnet import PostNet, Regression, fingerprint, per_frame
+from ..motion.measures import MouthMeasures
+from ..motion.metrics import mouth_metrics
+from ..motion.person import Person, is_driven
+from ..motion.postnet import PostNet, Regression, fingerprint
 from ..motion.predict import hear
 from ..motion.vae import MotionGenerator
 from ..types import PreparedPerson, SpeechFeatures

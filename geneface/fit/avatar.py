@@ -67,7 +67,8 @@ def fit(
 
     Args:
         resume: go on from the checkpoint, if there is one.
-        motion: driving landmarks of every frame of the person; None to take the tracked ones.
+        motion: driving landmarks of every frame of the person; None to take the tracked ones, from which a post-net is
+            learned as well.
 
     Raises:
         UserError: too few usable frames, empty masks, or a checkpoint that does not fit.
@@ -83,9 +84,10 @@ def fit(
     ops.set_threads(threads)
     torch.manual_seed(config.seed)
 
-    face_points = None
+    face_points = learned = None
     if motion is None:
         motion, face_points = _tracked(person)
+        learned = _adapted(person) if config.adapt else None
     frames = training_frames(person)
     store = FrameStore(person, frames, config.cache_mb, threads)
     portrait = build_portrait(person, motion, frames, store, config, face_points).to(device)
@@ -101,8 +103,6 @@ def fit(
     if resume and checkpoint.is_file():
         _load(trainer, checkpoint)
         say(f"going on from step {trainer.step_count}")
-
-    learned = _adapted(person) if config.adapt else None
 
     def pack() -> Avatar:
         return _pack(trainer, person, motion, frames, learned)

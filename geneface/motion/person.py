@@ -8,7 +8,7 @@ import numpy as np
 from ..config import MotionConfig
 from ..face.arkit import ARKIT_NAMES
 from ..types import Avatar
-from .evaluate import MouthMeasures
+from .measures import MouthMeasures
 from .manifold import PersonSpace
 from .postnet import PostNet, fingerprint
 from .vae import MotionGenerator

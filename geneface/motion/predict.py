@@ -12,8 +12,8 @@ from ..face.arkit import ARKIT_NAMES
 from ..speech.melody import melody
 from ..types import Avatar, MotionSequence, SpeechFeatures, require
 from . import behaviour
-from .measures import MouthMeasures
 from .generate import generate_weights
+from .measures import MouthMeasures
 from .person import Heard, Person, is_driven
 from .vae import FPS, MotionGenerator
 
@@ -59,8 +59,8 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
         raise UserError("the speech features are empty; give a recording that holds sound")
     generator = load_generator(config.model)
     measures = measures or _measures()
-    heard, expected = features.content.shape[1], generator.spec.content
-    require(heard == expected, f"features: the motion model hears {expected} content channels, got {heard}")
+    channels, expected = features.content.shape[1], generator.spec.content
+    require(channels == expected, f"features: the motion model hears {expected} content channels, got {channels}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")
     seed = config.seed if seed is None else seed
     person = None if avatar is None else Person.of(avatar, generator)

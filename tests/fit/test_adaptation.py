@@ -11,7 +11,8 @@ from geneface.config import MotionConfig
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.landmarks import mouth_opening
 from geneface.fit.adaptation import adapt, lip_offset
-from geneface.motion.evaluate import MouthMeasures, mouth_metrics
+from geneface.motion.measures import MouthMeasures
+from geneface.motion.metrics import mouth_metrics
 from geneface.motion.predict import load_generator, predict
 from geneface.types import Avatar, CameraTrack, SpeechFeatures
 
