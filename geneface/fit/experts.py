@@ -49,9 +49,9 @@ class Plan:
 
 
 PLANS = {
-    "sync": Plan(steps=800, seed=1),
-    "reader": Plan(steps=1200, seed=2, architecture="convolution"),
-    "judge": Plan(steps=1200, seed=3, architecture="recurrent"),
+    "sync": Plan(steps=500, seed=1),
+    "reader": Plan(steps=900, seed=2, architecture="convolution"),
+    "judge": Plan(steps=900, seed=3, architecture="recurrent"),
 }
 
 
