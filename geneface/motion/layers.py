@@ -10,7 +10,7 @@ from torch import nn
 class GatedStack(nn.Module):
     """Gated dilated convolutions with residual and skip paths (WaveNet, van den Oord et al. 2016).
 
-    Non-causal, zero padded, length kept.
+    Zero padded, length kept.
 
     Args:
         channels: of input, output and every layer.
@@ -18,15 +18,17 @@ class GatedStack(nn.Module):
         kernel: taps of every convolution, odd.
         condition: channels of the conditioning sequence, 0 for none.
         dropout: on the gated activations, training only.
+        causal: no output depends on later input.
     """
 
     def __init__(self, channels: int, dilations: Sequence[int], kernel: int = 3, condition: int = 0,
-                 dropout: float = 0.0) -> None:
+                 dropout: float = 0.0, causal: bool = False) -> None:
         super().__init__()
         self.channels = channels
-        self.reach = sum(d * (kernel // 2) for d in dilations)  # frames of context on either side
-        self.gates = nn.ModuleList(
-            nn.Conv1d(channels, 2 * channels, kernel, padding=d * (kernel // 2), dilation=d) for d in dilations)
+        context = [d * (kernel - 1) if causal else d * (kernel // 2) for d in dilations]
+        self.reach = sum(context)  # frames of context on either side; if causal, before only
+        self.gates = nn.ModuleList(nn.Conv1d(channels, 2 * channels, kernel, padding=padding, dilation=d)
+                                   for d, padding in zip(dilations, context))
         self.mixes = nn.ModuleList(nn.Conv1d(channels, 2 * channels, 1) for _ in dilations)
         self.conditions = nn.ModuleList(
             nn.Conv1d(condition, 2 * channels, 1) for _ in dilations) if condition else None
@@ -36,7 +38,7 @@ class GatedStack(nn.Module):
         """x [B, channels, T], condition [B, condition, T] -> [B, channels, T]."""
         skip = torch.zeros_like(x)
         for i, (gate, mix) in enumerate(zip(self.gates, self.mixes)):
-            hidden = gate(x)
+            hidden = gate(x)[..., :x.shape[-1]]
             if self.conditions is not None:
                 hidden = hidden + self.conditions[i](condition)
             signal, opening = hidden.chunk(2, dim=1)
@@ -53,10 +55,10 @@ class MeanCoupling(nn.Module):
     Starts as the identity.
     """
 
-    def __init__(self, channels: int, hidden: int, layers: int, condition: int) -> None:
+    def __init__(self, channels: int, hidden: int, layers: int, condition: int, causal: bool = False) -> None:
         super().__init__()
         self.enter = nn.Conv1d(channels // 2, hidden, 1)
-        self.stack = GatedStack(hidden, [1] * layers, 3, condition)
+        self.stack = GatedStack(hidden, [1] * layers, 3, condition, causal=causal)
         self.leave = nn.Conv1d(hidden, channels // 2, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -71,10 +73,12 @@ class MeanCoupling(nn.Module):
 class FlowPrior(nn.Module):
     """p(z | condition) = N(flow(z); 0, 1): couplings with the halves swapped in between."""
 
-    def __init__(self, channels: int, condition: int, hidden: int = 64, layers: int = 2, flows: int = 4) -> None:
+    def __init__(self, channels: int, condition: int, hidden: int = 64, layers: int = 2, flows: int = 4,
+                 causal: bool = False) -> None:
         super().__init__()
-        self.couplings = nn.ModuleList(MeanCoupling(channels, hidden, layers, condition) for _ in range(flows))
-        self.reach = flows * layers  # latent frames of context on either side
+        self.couplings = nn.ModuleList(MeanCoupling(channels, hidden, layers, condition, causal)
+                                       for _ in range(flows))
+        self.reach = sum(c.stack.reach for c in self.couplings)  # latent frames, as of `GatedStack`
 
     def forward(self, z: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Latent z -> noise e [B, channels, T], standard normal under the prior."""

@@ -39,6 +39,8 @@ class GeneratorSpec:
         hidden: channels of condition encoder and decoder.
         latent: latent channels.
         dropout: in the condition encoder, while training.
+        causal: for `motion.stream`: the four frames of a latent depend on no speech after them. Trained on features of
+            `speech.stream`.
     """
 
     driven: tuple[str, ...]
@@ -47,6 +49,7 @@ class GeneratorSpec:
     hidden: int = 128
     latent: int = 16
     dropout: float = 0.25
+    causal: bool = False
 
 
 class MotionGenerator(nn.Module):
@@ -55,21 +58,21 @@ class MotionGenerator(nn.Module):
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
         self.spec = spec
-        hidden, driven = spec.hidden, len(spec.driven)
+        hidden, driven, causal = spec.hidden, len(spec.driven), spec.causal
         self.content_in = nn.Conv1d(spec.content, hidden, 1)
-        self.melody_in = nn.Conv1d(spec.melody, hidden, 5, padding=2)
-        self.halve = nn.Conv1d(hidden, hidden, 4, stride=2, padding=1)
-        self.condition_stack = GatedStack(hidden, (1, 2, 4, 8, 2, 1), 3, dropout=spec.dropout)
+        self.melody_in = nn.Conv1d(spec.melody, hidden, 5, padding=4 if causal else 2)
+        self.halve = nn.Conv1d(hidden, hidden, 4, stride=2, padding=2 if causal else 1)
+        self.condition_stack = GatedStack(hidden, (1, 2, 4, 8, 2, 1), 3, dropout=spec.dropout, causal=causal)
         self.condition_down = nn.Conv1d(hidden, hidden, STRIDE, stride=STRIDE)
 
         self.motion_in = nn.Conv1d(driven, 64, 1)
         self.encoder_stack = GatedStack(64, (1, 2, 1, 2), 3, condition=hidden)
         self.encoder_out = nn.Conv1d(64, 2 * spec.latent, STRIDE, stride=STRIDE)
 
-        self.prior = FlowPrior(spec.latent, hidden)
+        self.prior = FlowPrior(spec.latent, hidden, causal=causal)
 
         self.latent_up = nn.ConvTranspose1d(spec.latent, hidden, STRIDE, stride=STRIDE)
-        self.decoder_stack = GatedStack(hidden, (1, 2, 4, 1), 3, condition=hidden, dropout=spec.dropout)
+        self.decoder_stack = GatedStack(hidden, (1, 2, 4, 1), 3, condition=hidden, dropout=spec.dropout, causal=causal)
         self.motion_out = nn.Conv1d(hidden, driven, 1)
 
         # Statistics of the training corpus.
@@ -82,14 +85,15 @@ class MotionGenerator(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Frames (25 fps) on either side of a frame that its prediction can depend on, rounded up to whole strides."""
+        """Frames (25 fps) on either side of a frame (if causal, before it) that its prediction can depend on, rounded up
+        to whole strides."""
         frames = 3 + self.condition_stack.reach + STRIDE * (self.prior.reach + 1) + self.decoder_stack.reach
         return -(-frames // STRIDE) * STRIDE
 
     def condition(self, content: torch.Tensor, melody: torch.Tensor) -> torch.Tensor:
         """content [B, 512, 2T] standardised, melody [B, 3, 2T] -> [B, hidden, T]."""
-        x = self.content_in(content) + self.melody_in(melody)
-        return self.condition_stack(self.halve(torch.nn.functional.silu(x)))
+        x = self.content_in(content) + self.melody_in(melody)[..., :content.shape[-1]]
+        return self.condition_stack(self.halve(torch.nn.functional.silu(x))[..., :content.shape[-1] // 2])
 
     def encode(self, motion: torch.Tensor, condition: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Standardised motion [B, driven, T] -> mean and log standard deviation [B, latent, T/4] of q(z | motion,

@@ -17,11 +17,16 @@ def reference_level(energy: np.ndarray) -> float:
 
 
 def melody(features: SpeechFeatures) -> np.ndarray:
-    """[T, 3] at the features' rate: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the
-    recording's loud parts in units of 20 dB within [-2, 0.5] (below, it depends on the microphone), voicing
-    in [0, 1]."""
-    voiced = features.log_f0 > 0
-    median = float(np.median(features.log_f0[voiced])) if voiced.any() else 0.0
-    f0 = np.where(voiced, np.clip((features.log_f0 - median) / np.log(2), -1.5, 1.5), 0)
-    energy = np.clip((features.energy - reference_level(features.energy)) / 20, -2, 0.5)
-    return np.stack([f0, energy, features.voicing], axis=1).astype(np.float32)
+    """[T, 3] at the features' rate, see `relative`."""
+    return relative(features.log_f0, features.energy, features.voicing)
+
+
+def relative(log_f0: np.ndarray, energy: np.ndarray, voicing: np.ndarray) -> np.ndarray:
+    """[T, 3]: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the loud parts in units of 20 dB
+    within [-2, 0.5] (below, it depends on the microphone), voicing in [0, 1]; from `log_f0`, `energy` and `voicing` [T]
+    of a recording."""
+    voiced = log_f0 > 0
+    median = float(np.median(log_f0[voiced])) if voiced.any() else 0.0
+    f0 = np.where(voiced, np.clip((log_f0 - median) / np.log(2), -1.5, 1.5), 0)
+    energy = np.clip((energy - reference_level(energy)) / 20, -2, 0.5)
+    return np.stack([f0, energy, voicing], axis=1).astype(np.float32)

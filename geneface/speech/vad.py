@@ -21,9 +21,9 @@ from .melody import reference_level
 from .framing import HOP, close_gaps, frame_count, runs
 
 PIECE = 512  # samples at 16 kHz
-_CONTEXT = 64  # of the piece before
+CONTEXT = 64  # of the piece before
 _AHEAD = 64  # mirrored at the end, so that the last Fourier window is whole
-_DEAF = 10  # frames at the beginning of a reading
+DEAF = 10  # frames at the beginning of a reading
 _BLOCK = 2048  # pieces at once (65 s): bounds memory
 
 # What `by_level` takes for speech.
@@ -101,8 +101,8 @@ def speech_probability(audio: np.ndarray, detector: VoiceActivity) -> np.ndarray
     centres = np.arange(frame_count(len(audio))) * HOP + HOP / 2
     forward = _read(audio, centres, detector)
     backward = _read(audio[::-1], len(audio) - centres[::-1], detector)[::-1]
-    if len(centres) > 2 * _DEAF:
-        forward[:_DEAF] = backward[-_DEAF:] = 0
+    if len(centres) > 2 * DEAF:
+        forward[:DEAF] = backward[-DEAF:] = 0
     return np.maximum(forward, backward).astype(np.float32)
 
 
@@ -112,8 +112,8 @@ def _read(audio: np.ndarray, centres: np.ndarray, detector: VoiceActivity) -> np
     heard, state = [], None
     for first in range(0, len(audio), _BLOCK * PIECE):
         last = min(first + _BLOCK * PIECE, len(audio))
-        block = np.pad(audio[max(0, first - _CONTEXT):last], (max(0, _CONTEXT - first), -(last - first) % PIECE))
-        values, state = detector(torch.from_numpy(block).unfold(0, PIECE + _CONTEXT, PIECE), state)
+        block = np.pad(audio[max(0, first - CONTEXT):last], (max(0, CONTEXT - first), -(last - first) % PIECE))
+        values, state = detector(torch.from_numpy(block).unfold(0, PIECE + CONTEXT, PIECE), state)
         heard.append(values.numpy())
     values = np.concatenate(heard)
     return np.interp(centres, np.arange(len(values)) * PIECE + PIECE / 2, values)

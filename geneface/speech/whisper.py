@@ -29,13 +29,17 @@ class _Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, T, width] -> [B, T, width]."""
-        batch, frames, width = x.shape
-        qkv = self.query_key_value(self.attention_norm(x)).view(batch, frames, 3, self.heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value)
-        x = x + self.attention_out(attended.transpose(1, 2).reshape(batch, frames, width))
+    def forward(self, x: torch.Tensor, kept: slice = slice(None)) -> torch.Tensor:
+        """[B, T, width] -> [B, T, width], or only its frames `kept`."""
+        batch, _, width = x.shape
+        heard = self.attention_norm(x)
+        of_query, of_rest = self.query_key_value.weight.split([width, 2 * width])
+        query_bias, rest_bias = self.query_key_value.bias.split([width, 2 * width])
+        query = F.linear(heard[:, kept], of_query, query_bias).view(batch, -1, self.heads, width // self.heads)
+        key_value = F.linear(heard, of_rest, rest_bias).view(batch, -1, 2, self.heads, width // self.heads)
+        key, value = key_value.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query.transpose(1, 2), key, value)
+        x = x[:, kept] + self.attention_out(attended.transpose(1, 2).reshape(batch, -1, width))
         return x + self.contract(F.gelu(self.expand(self.feed_forward_norm(x))))
 
 
@@ -56,13 +60,14 @@ class WhisperEncoder(nn.Module):
         self.register_buffer("positions", torch.zeros(positions, width))
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
-        """Normalised log-mel [B, 80, T] at 100 Hz, T even and at most 3000 -> [B, T/2, width] at 50 Hz."""
+    def forward(self, mel: torch.Tensor, kept: slice = slice(None)) -> torch.Tensor:
+        """Normalised log-mel [B, 80, T] at 100 Hz, T even and at most 3000 -> [B, T/2, width] at 50 Hz, or only its
+        frames `kept`, which spares most of the last block."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        return x
+        return self.blocks[-1](x, kept)
 
     @classmethod
     def from_ctranslate2(cls, path: str | Path, layers: int = 4) -> "WhisperEncoder":

@@ -115,3 +115,23 @@ def test_bad_files(tmp_path):
     save_file({"x": torch.zeros(1)}, path, {"geneface": json.dumps(header)})
     with pytest.raises(UserError, match="damaged"):
         MotionGenerator.load(path)
+
+
+def test_causal_generator_hears_nothing_after_its_stride():
+    """Speech changed from a frame on changes the stride it lies in and later ones, as far as `reach`, none before."""
+    torch.manual_seed(0)
+    model = MotionGenerator(GeneratorSpec(DRIVEN, hidden=16, causal=True)).eval().requires_grad_(False)
+    for name, value in model.named_parameters():
+        if "leave" in name:
+            value.normal_(std=0.2)
+    model.weight_mean.fill_(0.4)
+    model.weight_std.fill_(0.1)
+    content, tune = speech(2 * 160)
+    other, otherwise = content.copy(), tune.copy()
+    other[2 * 13:2 * 14] += 3  # within the stride of frames 12 to 15
+    otherwise[2 * 13:2 * 14] += 3
+    changed = np.abs(generate_weights(model, content, tune) - generate_weights(model, other, otherwise)).max(1) > 1e-6
+    assert changed.argmax() == 12
+    assert changed.nonzero()[0].max() <= 15 + model.reach
+    np.testing.assert_allclose(generate_weights(model, content, tune, chunk=8),
+                               generate_weights(model, content, tune), atol=1e-5)
