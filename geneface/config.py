@@ -80,6 +80,7 @@ class CorpusConfig:
     max_fit_error: float = 0.02  # largest median error of the fitted head, as a share of the face's width
     max_offset_frames: float = 3.0  # most frames that sound and picture may be apart, where that can be told
     renderings: int = 4  # versions of the audio: as recorded, joined, and in other voices, rooms and noise
+    streamed: bool = False  # speech features as heard while the sound comes in: trains a model for live use
     held_out_every: int = 10  # one recording of so many is never trained on
     keep_detections: bool = True  # landmarks and sound stay on disk (0.4 GB an hour), so other options need no search
     seed: int = 0

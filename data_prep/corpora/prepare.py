@@ -141,6 +141,7 @@ def _index(folder: Path, out: Path, shards: list[tuple[str, dict[str, Any]]], sp
     info = {"folder": folder.resolve().name, "layout": layout, "clips": len(names), "held_out": int(held_out.sum()),
             "files": sum(len(header["sources"]) for _, header in shards), "speakers": len(speakers), "frames": frames,
             "seconds": round(frames / FPS, 1), "dropped": dict(counts.most_common()), "renderings": config.renderings,
+            "streamed": config.streamed,
             "cpu_seconds_per_hour": round(spent / (frames / FPS) * 3600, 1), "sha256": digest}
     write_index(out, shards, held_out, config.renderings, info)
     write_atomically(out / "dropped.json", lambda part: part.write_text(json.dumps(dropped, indent=1), "utf-8"))

@@ -1,7 +1,8 @@
 """Speech features of several renderings of the clips' sound, so that a model hears more than one voice and room.
 
 0: every clip as it is, alone. 1: sentences joined in random order at random places of the encoder's window, as in
-running speech. From 2 on: joined, and at other speeds, in other voices, rooms, noise and over telephones as well.
+running speech. From 2 on (from 1 on of streamed features, which stand at the same place of every window): joined, and
+at other speeds, in other voices, rooms, noise and over telephones as well.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from geneface.corpus import FPS, Rendering
 from geneface.speech.features import extract
 from geneface.speech.mel import mel_features
 from geneface.speech.melody import melody
+from geneface.speech.stream import stream_features
 
 from . import augment
 from .clips import SAMPLES, Recording, spoken
@@ -26,10 +28,10 @@ _BIT_RATE = (12000, 40000)  # of mp3 and opus [bit/s]
 _SPEECH = 0.5  # probability from which on a frame is taken for speech
 
 
-def render(number: int, clips: list[Recording], seed: int) -> list[Rendering]:
-    """Rendering `number` of every clip; the same for the same clips and seed."""
+def render(number: int, clips: list[Recording], seed: int, streamed: bool = False) -> list[Rendering]:
+    """Rendering `number` of every clip, the same for the same clips and seed; `streamed` as of `heard`."""
     if number == 0:
-        return [_whole(clip) for clip in clips]
+        return [_whole(clip, streamed) for clip in clips]
     random = np.random.default_rng([seed, number])
     speakers: dict[str, list[int]] = {}  # F0 and level are told relative to one person's habits: one voice a session
     for i, clip in enumerate(clips):
@@ -39,22 +41,27 @@ def render(number: int, clips: list[Recording], seed: int) -> list[Rendering]:
         order = random.permutation(members)
         for first in range(0, len(order), _SESSION):
             session = order[first:first + _SESSION]
-            made = _session([clips[i] for i in session], random, altered=number > 1)
+            made = _session([clips[i] for i in session], random, altered=number > 1 or streamed, streamed=streamed)
             out |= {int(i): rendering for i, rendering in zip(session, made)}
     return [out[i] for i in range(len(clips))]
 
 
-def heard(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Content, melody and log-mel of a recording [N], all at 50 Hz."""
-    features = extract(audio)
-    return features.content.astype(np.float16), melody(features), mel_features(audio).astype(np.float16)
+def heard(audio: np.ndarray, streamed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Content, melody and log-mel of a recording [N], all at 50 Hz; `streamed`: as heard while the sound comes in."""
+    if streamed:
+        content, tune, _ = stream_features(audio)
+    else:
+        features = extract(audio)
+        content, tune = features.content, melody(features)
+    return content.astype(np.float16), tune, mel_features(audio).astype(np.float16)
 
 
-def _whole(clip: Recording) -> Rendering:
-    return Rendering(*heard(clip.audio), np.arange(clip.frames, dtype=np.float32))
+def _whole(clip: Recording, streamed: bool) -> Rendering:
+    return Rendering(*heard(clip.audio, streamed), np.arange(clip.frames, dtype=np.float32))
 
 
-def _session(clips: list[Recording], random: np.random.Generator, altered: bool) -> list[Rendering]:
+def _session(clips: list[Recording], random: np.random.Generator, altered: bool,
+             streamed: bool) -> list[Rendering]:
     """Clips joined to one recording, most of the silence around their sentences cut, that begins anywhere in the
     encoder's window."""
     place = int(random.integers(0, int(3 * FPS)))
@@ -70,7 +77,7 @@ def _session(clips: list[Recording], random: np.random.Generator, altered: bool)
         places.append((place, times))
         place += len(times)
     audio = np.concatenate(parts).astype(np.float32)
-    features = heard(_sent(audio, random) if altered else audio)
+    features = heard(_sent(audio, random) if altered else audio, streamed)
     return [Rendering(*(part[2 * at:2 * (at + len(times))] for part in features), times) for at, times in places]
 
 

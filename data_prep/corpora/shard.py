@@ -47,7 +47,7 @@ class ShardTask:
             return [[s.name, s.speaker, s.layout, s.size, s.changed] for s in sources]
 
         basis = [_VERSION, files(self.sources), {name: files(sources) for name, sources in self.people.items()},
-                 {name: getattr(config, name) for name in _OPTIONS}]
+                 {name: getattr(config, name) for name in _OPTIONS}, *["streamed"] * config.streamed]
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
 
     def path(self, folder: Path, config: CorpusConfig) -> Path:
@@ -88,7 +88,7 @@ def make_shard(task: ShardTask, folder: str, config: CorpusConfig) -> str:
     names = " ".join(source.name for source in task.sources)
     seed = int.from_bytes(hashlib.sha256(f"{names} {config.seed}".encode()).digest()[:8], "big")
     clips = [clip for clip, _, _ in tracked]
-    renderings = [render(number, clips, seed) for number in range(config.renderings)]
+    renderings = [render(number, clips, seed, config.streamed) for number in range(config.renderings)]
     basis = load_basis()
     shard = []
     for i, (clip, lag, expression) in enumerate(tracked):

@@ -9,6 +9,7 @@ independent of gain; a window that is quieter than -60 dB is not lifted, so nois
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -44,9 +45,10 @@ def load_encoder() -> WhisperEncoder:
     return WhisperEncoder.from_ctranslate2(assets.path("whisper-base"), LAYER)
 
 
-def normalise(mel: torch.Tensor) -> torch.Tensor:
-    """Per-window normalisation of log10 mel power [B, 80, T]: gain-free, limited to 8 decades."""
-    maximum = mel.amax(dim=(1, 2), keepdim=True).clamp(min=QUIETEST)
+def normalise(mel: torch.Tensor, loudest: float = -math.inf) -> torch.Tensor:
+    """Per-window normalisation of log10 mel power [B, 80, T]: gain-free, limited to 8 decades below the maximum, or
+    below `loudest`, where that much came before."""
+    maximum = mel.amax(dim=(1, 2), keepdim=True).clamp(min=max(QUIETEST, loudest))
     return (torch.maximum(mel, maximum - _DECADES) - maximum) / 4 + _MAXIMUM
 
 

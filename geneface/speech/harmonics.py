@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from .autocorrelation import CEILING_HZ, FLOOR_HZ
 from .framing import SAMPLE_RATE, centred_windows
@@ -35,7 +36,10 @@ def harmonic_pitch(audio: np.ndarray) -> np.ndarray:
     window = np.hanning(_WINDOW + 2)[1:-1].astype(np.float32)
     spectrum = np.fft.rfft(centred_windows(audio, _WINDOW) * window, _FFT)[:, 1:len(density) + 1]
     loudness = np.sqrt(np.abs(spectrum)).astype(np.float32)
-    scores = loudness @ kernel / np.maximum(np.sqrt(np.square(loudness) @ density), 1e-6)[:, None]
+    # By torch, whose threads sleep when there is nothing to do: those of NumPy's product cost ten times the work where
+    # other programs run.
+    fit = (torch.from_numpy(loudness) @ torch.from_numpy(kernel)).numpy()
+    scores = fit / np.maximum(np.sqrt((np.square(loudness) * density).sum(axis=1)), 1e-6)[:, None]
     best = scores.argmax(axis=1)
     inner = np.clip(best, 1, len(candidates) - 2)
     left, middle, right = (np.take_along_axis(scores, inner[:, None] + step, 1)[:, 0] for step in (-1, 0, 1))

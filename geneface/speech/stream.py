@@ -1,9 +1,11 @@
 """Speech features while the sound comes in, 0.3 s behind it.
 
 Sound is taken in hops of 160 ms, four motion frames. At every hop the encoder hears the window that ends 140 ms after
-it, always 3 s long, zeros before the beginning; the hop's eight frames are taken from it and never changed. They stand
-at the same places of every window, so attention, positions and edges treat them all alike. F0, level and voice activity
-come from the same window and are told relative to the last 10 s. So the features are a function of the sound alone, not
+it; the hop's eight frames are taken from it and never changed. They stand at the same places of every window, so
+attention, positions and edges treat them all alike. A window is 0.6 s of silence and 1.4 s of sound (zeros before the
+beginning): Whisper's attention rests on some silent frame, whose features then mean nothing, and given none takes one
+of the hop's (2 % of frames; 0.5 % with the silence). F0 and voice activity come
+from the same window; F0 and all levels are told relative to the last 10 s. So the features are a function of the sound alone, not
 of how it is cut into pushes, and no frame depends on sound more than 300 ms after its beginning.
 
 They are not those of `speech.features`, which hears seconds ahead: a model has to be trained on these.
@@ -29,8 +31,9 @@ from .whisper import WhisperEncoder
 
 HOP_FRAMES = 8  # 160 ms: one latent of the motion generator
 AHEAD = 7  # frames (140 ms) heard after the hop; with 20 ms by which lips lead, 320 ms from a frame's beginning
-WINDOW = 150  # frames (3 s) that the encoder hears
-_PITCH_WINDOW = 75  # frames
+WINDOW = 100  # frames that the encoder is given; with 150 the features are no nearer to a whole recording's
+_SILENCE = 30  # the first of them
+_PITCH_WINDOW = 50  # frames
 _HABITS = 500  # frames (10 s) that F0 and level are told relative to
 _HOP = HOP_FRAMES * HOP  # samples, five pieces of the voice activity detector
 _LISTEN = AHEAD * HOP // PIECE  # pieces after the own one in which a frame's speech may be noticed
@@ -70,7 +73,9 @@ class FeatureStream:
         self._detector = load_detector()
         self._detector_state: tuple | None = None
         self._heard = np.zeros((WINDOW - AHEAD - HOP_FRAMES) * HOP, np.float32)  # from the next window's beginning on
+        self._silence = np.zeros(_SILENCE * HOP, np.float32)
         self._noticed = np.zeros(0, np.float32)  # probabilities of pieces, from the next hop's first on
+        self._peaks = np.zeros(0, np.float32)  # log10 mel power of the hops of the last 10 s
         self._tune = np.zeros((3, 0), np.float32)  # log-F0, energy and voicing of the last 10 s
         self._samples = self._frames = 0  # pushed; given out
         self._finished = False
@@ -116,7 +121,9 @@ class FeatureStream:
     def _hop(self, window: np.ndarray) -> StreamedSpeech:
         """Features of the hop that ends `AHEAD` before the window's end."""
         kept = slice(WINDOW - AHEAD - HOP_FRAMES, WINDOW - AHEAD)
-        mel = normalise(log_mel(torch.from_numpy(window)[None]))
+        mel = log_mel(torch.from_numpy(np.concatenate([self._silence, window[len(self._silence):]]))[None])
+        self._peaks = np.append(self._peaks, float(mel[..., 2 * kept.start:].amax()))[-(_HABITS // HOP_FRAMES):]
+        mel = normalise(mel, float(self._peaks.max()))
         content = self._encoder(mel.to(self._precision), kept).float().numpy()[0]
         near = window[-_PITCH_WINDOW * HOP:]
         found = pitch(near)

@@ -137,8 +137,7 @@ def test_streamed_content_is_near_the_recordings(footage):
         pytest.skip(f"the speech encoder cannot be had here: {error}")
     audio = read_audio(footage / "driving" / "french_7s.wav")[:4 * 16000]
     streamed, whole = stream_features(audio).content, features.content_features(audio)
-    scale = whole.std(0)
-    error = np.square((streamed - whole) / scale)[25:-25].mean() ** 0.5
-    assert error < 0.8  # of unrelated speech: 1.4
+    error = np.square((streamed - whole) / whole.std(0)).mean(1) ** 0.5
+    assert np.median(error[25:-25]) < 0.7  # of unrelated speech: 1.4
     again = pushed(audio[:16000], [4000], load_fast_encoder())
     np.testing.assert_array_equal(again[0], stream_features(audio[:16000]).content)

@@ -125,7 +125,7 @@ def test_long_recordings_are_cut_at_pauses_and_shots(monkeypatch):
     assert clips.cut(clip("c"), CONFIG)[0].name == "c"
 
 
-def fake_heard(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fake_heard(audio: np.ndarray, streamed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Content channel 0 is the level of the frame's audio, so that places can be checked."""
     content = np.zeros((len(audio) // 320, 512), np.float32)
     content[:, 0] = np.abs(audio).reshape(-1, 320).mean(1)
@@ -155,6 +155,20 @@ def test_renderings_keep_the_time(number, monkeypatch):
         assert number > 1 or (np.diff(times) == 1).all()
     again = renderings.render(number, many, 0)
     assert all((a.content == b.content).all() and (a.times == b.times).all() for a, b in zip(made, again))
+
+
+def test_streamed_features_are_those_of_the_stream(monkeypatch):
+    """What a live model is trained on is what it will hear."""
+    from geneface.speech import stream
+
+    def pretended(audio):
+        return stream.StreamedSpeech(*fake_heard(audio)[:2], np.ones(len(audio) // 320))
+
+    monkeypatch.setattr(renderings, "stream_features", pretended)
+    one = clip("c", 60, 0)
+    made = renderings.render(0, [one], 0, streamed=True)[0]
+    np.testing.assert_allclose(made.content[:, 0], fake_heard(one.audio)[0][:, 0], atol=1e-3)
+    assert prepare.ShardTask((), {}).key(CONFIG) != prepare.ShardTask((), {}).key(replace(CONFIG, streamed=True))
 
 
 def test_a_clip_without_speech_is_kept_whole():
