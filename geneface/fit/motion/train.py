@@ -40,7 +40,7 @@ _FIXED = ("batch", "mix", "trust", "learning_rate", "kl_weight", "prior_weight",
 def train_motion(corpora: str | Path | Sequence[str | Path], out: str | Path, config: MotionConfig = MotionConfig(), *,
                  resume: bool = True, measures: MouthMeasures | None = None, minutes: float | None = None,
                  on_step: Callable[[int, dict], None] | None = None,
-                 spec: GeneratorSpec = GeneratorSpec(DRIVEN)) -> dict | None:
+                 spec: GeneratorSpec | None = None) -> dict | None:
     """Train a motion generator, and the regression from log-mel that it is compared with.
 
     Beside `out` the baseline is written (`<name>_baseline.safetensors`), and a folder `<name>.run` keeps the checkpoint
@@ -54,21 +54,26 @@ def train_motion(corpora: str | Path | Sequence[str | Path], out: str | Path, co
         measures: mouth measures of the face basis; by default of the package's own.
         minutes: stop after so many minutes of this call, with the learning rate's schedule bent to fit.
         on_step: called after every step with its number and losses.
-        spec: of the generator.
+        spec: of the generator; by default causal where the corpora hold streamed features.
 
     Returns:
         steps, minutes, model, size_mb, `held_out` and `baseline_held_out` of the first corpus (see
         `motion.evaluate.corpus_metrics`); None in processes other than the first.
 
     Raises:
-        UserError: no corpus, nothing to train on, the checkpoint is of another corpus or configuration, or the loss is
-            not finite.
+        UserError: no corpus, nothing to train on, features of two kinds, the checkpoint is of another corpus or
+            configuration, or the loss is not finite.
     """
     paths = [corpora] if isinstance(corpora, (str, Path)) else list(corpora)
     data = [MotionCorpus(path) for path in paths]
     for path, corpus in zip(paths, data):
         if not len(corpus.train):
             raise UserError(f"{path}: no clip to train on (all are held out); add clips")
+    streamed = [bool(corpus.info.get("streamed")) for corpus in data]
+    if len(set(streamed)) > 1:
+        raise UserError(f"{paths[streamed.index(True)]}: holds streamed features and {paths[streamed.index(False)]} does "
+                        "not; prepare all with the same 'streamed'")
+    spec = spec or GeneratorSpec(DRIVEN, causal=streamed[0])
     with joined(config.device) as processes:
         training = Training(data, Path(out), config, processes, measures or MouthMeasures.of_basis(), spec)
         if resume:
