@@ -101,6 +101,11 @@ class MotionConfig:
     sample_weight: float = 0.0  # of the energy score of motions sampled from the prior
     velocity_weight: float = 3.0  # of the squared error of frame differences
     acceleration_weight: float = 0.5  # of the squared error of second frame differences
+    sync_weight: float = 0.0  # of the sync expert's loss
+    reader_weight: float = 0.0  # of the lip reader's loss
+    experts_from: float = 0.3  # share of the training after which the experts have a say
+    sync_expert: str = ""  # sync expert's file; empty: the one shipped with the package
+    lip_reader: str = ""  # lip reader's file; empty: the one shipped with the package
     checkpoint_minutes: float = 2.0  # between checkpoints
     device: str = "auto"  # of train-motion: cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
     # speak

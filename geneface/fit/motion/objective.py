@@ -10,6 +10,7 @@ from ...motion.baseline import MelRegression
 from ...motion.measures import MouthMeasures
 from ...motion.vae import STRIDE, MotionGenerator
 from .batches import Batch
+from .experts import Experts
 from .losses import MouthLoss, divergence
 from .processes import Processes
 
@@ -20,12 +21,13 @@ class Objective(nn.Module):
     Args:
         model, baseline: what trains.
         measures: landmark functionals of the 52 weights.
+        experts: frozen judges of the lips, or None.
     """
 
     def __init__(self, model: MotionGenerator, baseline: MelRegression, measures: MouthMeasures, config: MotionConfig,
-                 processes: Processes) -> None:
+                 processes: Processes, experts: Experts | None = None) -> None:
         super().__init__()
-        self.model, self.baseline = model, baseline
+        self.model, self.baseline, self._experts = model, baseline, experts
         self._config, self._processes = config, processes
         self._loss = MouthLoss(measures, model, config.velocity_weight, config.acceleration_weight, processes)
         # The reference is what one would do without further thought: place and velocity.
@@ -39,6 +41,7 @@ class Objective(nn.Module):
         """
         config, model = self._config, self.model
         posterior, one, other = batch.noise.unbind(1)
+        judged = self._experts is not None and share >= config.experts_from
         with autocast(batch.motion.device):
             condition = model.condition(batch.content, batch.melody)
             below = model.down(condition)
@@ -46,8 +49,10 @@ class Objective(nn.Module):
             latent = mean + posterior * log_std.exp()
             white = model.prior(latent, below).float()
             noises = [torch.zeros_like(one)]
+            if config.sample_weight > 0 or judged:
+                noises.append(one)
             if config.sample_weight > 0:
-                noises += [one, other]
+                noises.append(other)
             draws = [model.prior.inverse(noise, below) for noise in noises]
             motions = [model.decode(z, condition).float() for z in (latent, *draws)]
             regression = self.baseline(batch.mel, batch.mask).float()
@@ -62,7 +67,14 @@ class Objective(nn.Module):
         anneal = min(1.0, share / 0.2)
         total = (parts["reconstruction"] + config.prior_weight * parts["mode"]
                  + config.kl_weight * anneal * parts["kl"] + parts["baseline"])
-        if samples:
+        if judged:
+            # Each clip by the likeliest motion or by a sample, as a coin falls: both must stay right.
+            heads = (posterior[:, :1, :1] > 0).float()
+            opinions = self._experts(heads * likeliest + (1 - heads) * samples[0], batch)
+            weights = {"sync": config.sync_weight, "reader": config.reader_weight}
+            total = total + sum(weights[name] * value for name, value in opinions.items())
+            parts |= opinions
+        if config.sample_weight > 0:
             parts["sample"] = self._loss.energy(*samples, *common)
             total = total + config.sample_weight * anneal * parts["sample"]
         return parts | {"total": total}

@@ -21,6 +21,7 @@ from ...motion.vae import GeneratorSpec, MotionGenerator
 from ...progress import say, track
 from . import checkpoint
 from .batches import Sampler, shares
+from .experts import Experts
 from .monitor import Monitor
 from .objective import Objective
 from .processes import Processes, joined
@@ -34,7 +35,7 @@ DRIVEN = tuple(name for name in ARKIT_NAMES if not name.startswith(_UNDRIVEN))
 _WARM_UP = 200  # steps, at most a tenth of all
 # Options that must stay as they are for a run to go on: all that a step depends on.
 _FIXED = ("batch", "mix", "trust", "learning_rate", "kl_weight", "prior_weight", "sample_weight", "velocity_weight",
-          "acceleration_weight", "seed")
+          "acceleration_weight", "sync_weight", "reader_weight", "experts_from", "sync_expert", "lip_reader", "seed")
 
 
 def train_motion(corpora: str | Path | Sequence[str | Path], out: str | Path, config: MotionConfig = MotionConfig(), *,
@@ -109,7 +110,8 @@ class Training:
         for module in (self.model, self.baseline):
             module.to(processes.device)
         self.average, self.average_baseline = copy.deepcopy(self.model), copy.deepcopy(self.baseline)
-        self._objective = Objective(self.model, self.baseline, measures, config, processes)
+        experts = Experts.of_config(config, measures, resting, processes.device)
+        self._objective = Objective(self.model, self.baseline, measures, config, processes, experts)
         self._optimiser = torch.optim.AdamW(self._objective.parameters(), lr=config.learning_rate, betas=(0.9, 0.98),
                                             weight_decay=0.05)
         self._checkpoint = out.with_name(out.stem + ".run") / "checkpoint.safetensors"
