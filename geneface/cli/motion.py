@@ -101,7 +101,7 @@ def evaluate_motion(
 
 def train_motion(
     corpora: Annotated[
-        list[Path], typer.Argument(metavar="CORPUS...", help="Prepared corpora, or folders of talking clips.")
+        list[Path], typer.Argument(metavar="CORPUS...", help="Prepared corpora, or one folder of talking clips.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.safetensors", help="Model to write.")],
     steps: Annotated[Optional[int], typer.Option(help=f"Optimisation steps. Default: {MotionConfig.steps}.")] = None,
@@ -124,7 +124,9 @@ def train_motion(
     if part not in PARTS:
         raise UserError(f"--part {part}: is none of {', '.join(PARTS)}")
     if part != "generator":
-        show(pipeline.train_expert(part, corpus, output, steps, split, work), as_json)
+        if len(corpora) > 1:
+            raise UserError(f"--part {part}: an expert is trained on one corpus; got {len(corpora)}")
+        show(pipeline.train_expert(part, corpora[0], output, steps, split, work), as_json)
         return
     options = resolve(MotionConfig(), "motion", None, config, settings or (), {"steps": steps})
     result = pipeline.train_motion(corpora, output, options, split, work)

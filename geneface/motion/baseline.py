@@ -5,18 +5,17 @@ batches and writes it beside the generator; nothing else uses it.
 """
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..speech.mel import MELS
-from ..types import EXPRESSIONS, write_atomically
+from ..types import EXPRESSIONS
 from .layers import GatedStack
+from .modelfile import load_module, save_module
 
 TYPE = "geneface.MelRegression"
 SCHEMA_VERSION = 1
@@ -66,31 +65,10 @@ class MelRegression(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write weights (half precision) to one safetensors file, atomically."""
-        from safetensors.torch import save_file
-
-        tensors = {name: value.detach().cpu().half().contiguous() if value.ndim > 1 else value.detach().cpu()
-                   for name, value in self.state_dict().items()}
-        header = {"type": TYPE, "schema_version": SCHEMA_VERSION, "driven": self.driven, "hidden": self.hidden}
-        write_atomically(Path(path), lambda part: save_file(tensors, part, {"geneface": json.dumps(header)}))
+        save_module(path, self, TYPE, SCHEMA_VERSION, {"driven": self.driven, "hidden": self.hidden}, {})
 
     @classmethod
     def load(cls, path: str | Path) -> "MelRegression":
-        """In evaluation mode.
-
-        Raises:
-            UserError: no such file, something else, or damaged.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})["geneface"])
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-            if (header["type"], header["schema_version"]) != (TYPE, SCHEMA_VERSION):
-                raise ValueError(f"holds {header['type']} of schema {header['schema_version']}")
-            model = cls(tuple(header["driven"]), header["hidden"])
-            model.load_state_dict(tensors)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"{path}: not a readable baseline of a motion model ({error}); train the model again "
-                            "with geneface train-motion") from error
-        return model.eval().requires_grad_(False)
+        """In evaluation mode. Raises UserError where there is no such file, or it cannot be used."""
+        return load_module(path, TYPE, SCHEMA_VERSION, lambda spec: cls(tuple(spec["driven"]), spec["hidden"]),
+                           "baseline of a motion model", "train the model again with geneface train-motion")[0]

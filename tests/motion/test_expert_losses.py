@@ -105,3 +105,15 @@ def test_gradient_reaches_the_generator_alone(parts):
 def test_without_weights_no_expert_is_read(parts):
     measures = MouthMeasures.of_basis()
     assert Experts.of_config(MotionConfig(sync_expert="missing"), measures, parts[0], ALONE.device) is None
+
+
+def test_shipped_experts_move_the_generator(parts):
+    model, baseline, batch = parts
+    batch = batch._replace(words=[["bin", "blue", "at", "f", "two", "now"]] * 6)
+    experts = Experts.of_config(CONFIG, MouthMeasures.of_basis(), model, ALONE.device)
+    objective = Objective(model, baseline, MouthMeasures.of_basis(), CONFIG, ALONE, experts).eval()
+    opinions = objective(batch, 1.0)
+    for name in ("sync", "reader"):
+        model.zero_grad()
+        opinions[name].backward(retain_graph=True)
+        assert opinions[name] > 0.5 and model.motion_out.weight.grad.abs().sum() > 0, name
