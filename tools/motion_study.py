@@ -39,9 +39,9 @@ from geneface.corpus import MotionCorpus, read_split
 from geneface.face.landmarks import mouth_opening
 from geneface.motion import behaviour
 from geneface.motion.comparison import compare_person
-from geneface.motion.evaluate import evaluate_motion
+from geneface.motion.evaluate import evaluate_motion, load_baseline, metrics
 from geneface.motion.measures import MouthMeasures
-from geneface.motion.metrics import CLOSED_SHARE, closed_and_range, mean, mouth_metrics
+from geneface.motion.metrics import CLOSED_SHARE, closed_and_range, mean
 from geneface.motion.predict import predict
 from geneface.progress import say
 from geneface.types import PreparedPerson, SpeechFeatures
@@ -155,21 +155,24 @@ def people(study: Study) -> list[Row]:
             continue
         figures = [person_figures(study, folder) for folder in folders]
         ungated = [person_figures(study, folder, silence_gate=0.0) for folder in folders]
+        baseline = mean(one["baseline_lip_velocity_error"] for one in figures)
         each = ", ".join(f"{folder.name} {said(one['mouth_open_correlation'])}" for folder, one in zip(folders, figures))
         rows += [row("people", f"{what}: mouth opening r", mean(one["mouth_open_correlation"] for one in figures), floor,
                      note=f"{each}; without the silence gate {said(mean(one['mouth_open_correlation'] for one in ungated))}"),
                  row("people", f"{what}: mouth width r", mean(one["mouth_width_correlation"] for one in figures)),
                  row("people", f"{what}: lip velocity error [mm/frame]",
-                     mean(one["lip_velocity_error"] for one in figures),
-                     note=f"a still mouth {said(mean(one['still_lip_velocity_error'] for one in figures))}")]
+                     mean(one["lip_velocity_error"] for one in figures), high=None if baseline is None else 0.85 * baseline,
+                     note=f"log-mel baseline {said(baseline)}, "
+                     f"without the silence gate {said(mean(one['lip_velocity_error'] for one in ungated))}, "
+                     f"a still mouth {said(mean(one['still_lip_velocity_error'] for one in figures))}")]
     return rows
 
 
 def person_figures(study: Study, folder: Path, **options: float) -> dict:
-    """`mouth_metrics` on all frames of a person, not adapted to, with other options of the motion."""
+    """`metrics` on all frames of a person, not adapted to, with other options of the motion."""
     person = PreparedPerson.open(folder)
-    one = compare_person(person, None, replace(study.config, **options), study.measures, range(len(person)))
-    return mouth_metrics([(one.generated, one.tracked)])
+    return metrics([compare_person(person, None, replace(study.config, **options), study.measures, range(len(person)),
+                                   baseline=load_baseline(study.config.model))])
 
 
 def languages(study: Study) -> list[Row]:

@@ -8,9 +8,14 @@ import numpy as np
 
 from ..config import MotionConfig
 from ..corpus import MotionCorpus
+from ..media import read_audio
+from ..speech.mel import mel_features
+from ..speech.melody import melody
 from ..types import CANONICAL_LANDMARKS, Avatar, PreparedPerson, check_array
+from .baseline import MelRegression
 from .generate import generate_weights
 from .measures import MouthMeasures
+from .predict import predict
 from .vae import MotionGenerator
 
 
@@ -22,6 +27,7 @@ class Comparison:
         name: of the clip, for people.
         generated, tracked: [T, 68, 3] canonical landmarks on the mean face [m].
         content, melody: [2T, 512] and [2T, 3] what the generator heard at 50 Hz.
+        baseline: [T, 68, 3] what a regression from log-mel makes of the same sound [m], or None.
         sampled: [T, 68, 3] motions of the same speech that differ only in their seed, or none.
         words: (start [s], end [s], word) in the clip's own time, or None.
         audio: [N] float32 at 16 kHz, or None.
@@ -32,6 +38,7 @@ class Comparison:
     tracked: np.ndarray
     content: np.ndarray
     melody: np.ndarray
+    baseline: np.ndarray | None = None
     sampled: tuple[np.ndarray, ...] = ()
     words: tuple[tuple[float, float, str], ...] | None = None
     audio: np.ndarray | None = None
@@ -52,11 +59,13 @@ def predict_weights(model: MotionGenerator, corpus: MotionCorpus, index: int, te
 
 
 def compare_clips(model: MotionGenerator, corpus: MotionCorpus, chosen: Sequence[int], measures: MouthMeasures,
-                  temperature: float = 0.0, seed: int = 0, sampled_at: float = 0.0) -> list[Comparison]:
+                  temperature: float = 0.0, seed: int = 0, sampled_at: float = 0.0,
+                  baseline: MelRegression | None = None) -> list[Comparison]:
     """The clips `chosen` of a corpus, as recorded.
 
     Args:
         temperature, seed: of the motion compared.
+        baseline: compared as well.
         sampled_at: temperature of two further motions; 0 for none.
     """
     found = []
@@ -70,12 +79,14 @@ def compare_clips(model: MotionGenerator, corpus: MotionCorpus, chosen: Sequence
         found.append(Comparison(
             about.name, motion(temperature, seed), measures.landmarks(clip.expression.numpy()).astype(np.float32),
             clip.content.numpy(), clip.melody.numpy(),
+            None if baseline is None else measures.landmarks(baseline.predict(clip.mel.numpy())).astype(np.float32),
             (motion(sampled_at, seed + 1), motion(sampled_at, seed + 2)) if sampled_at else (), about.words))
     return found
 
 
 def compare_person(person: PreparedPerson, avatar: Avatar | None, config: MotionConfig, measures: MouthMeasures,
-                   frames: range | None = None, sampled_at: float = 0.0) -> Comparison:
+                   frames: range | None = None, sampled_at: float = 0.0,
+                   baseline: MelRegression | None = None) -> Comparison:
     """A prepared person.
 
     The motion is that of their whole recording, so the features' windows are those of any recording; then it is cut.
@@ -83,12 +94,8 @@ def compare_person(person: PreparedPerson, avatar: Avatar | None, config: Motion
     Args:
         avatar: whose motion it shall be; None for generic motion.
         frames: to compare; by default the held-out ones.
-        sampled_at: as for `compare_clips`.
+        sampled_at, baseline: as for `compare_clips`.
     """
-    from ..media import read_audio
-    from ..speech.melody import melody
-    from .predict import predict
-
     speech, tune = person.speech, melody(person.speech)
 
     def motion(temperature: float, seed: int) -> np.ndarray:
@@ -100,9 +107,14 @@ def compare_person(person: PreparedPerson, avatar: Avatar | None, config: Motion
     heard = slice(2 * part.start, 2 * part.stop)
     sound = read_audio(person.path / "audio.wav")
     sampled = (motion(sampled_at, config.seed + 1), motion(sampled_at, config.seed + 2)) if sampled_at else ()
+    reference = None
+    if baseline is not None:
+        mel = mel_features(sound)
+        mel = mel[np.clip(np.arange(2 * part.stop) + round(config.lead * speech.fps), 0, len(mel) - 1)]
+        reference = measures.landmarks(baseline.predict(mel)[part]).astype(np.float32)
     return Comparison(
         person.source, generated[part], measures.landmarks(person.face.expression[part]).astype(np.float32),
-        _padded(speech.content, heard), _padded(tune, heard), tuple(one[part] for one in sampled),
+        _padded(speech.content, heard), _padded(tune, heard), reference, tuple(one[part] for one in sampled),
         audio=sound[part.start * 640:part.stop * 640])
 
 

@@ -9,24 +9,34 @@ import numpy as np
 from ..config import MotionConfig
 from ..corpus import MotionCorpus, read_split
 from ..errors import UserError
-from ..face.landmarks import LIPS_68
 from ..types import Avatar, PreparedPerson
+from .baseline import MelRegression, baseline_path
 from .bilabials import bilabial_metrics, closures
-from .comparison import Comparison, compare_clips, compare_person, predict_weights
+from .comparison import Comparison, compare_clips, compare_person
 from .measures import MouthMeasures
-from .metrics import mean, mouth_metrics, seed_metrics
+from .metrics import ClipFigures, mean, mouth_metrics, seed_metrics
+from .predict import RELEASE, load_generator
 from .vae import MotionGenerator
 
-_NOT_MEASURED = ("baseline_lip_velocity_error", "sync_within_1", "wer_real", "wer_generated")
+_NOT_MEASURED = ("sync_within_1", "wer_real", "wer_generated")
 
 
 def metrics(comparisons: Sequence[Comparison]) -> dict:
-    """Every figure of `mouth_metrics`, `bilabial_metrics` and `seed_metrics` over clips of one speaker."""
+    """Every figure of `mouth_metrics`, `bilabial_metrics` and `seed_metrics` over clips of one speaker, and
+    baseline_lip_velocity_error, that of the baseline where there is one."""
     generated, tracked = ([getattr(one, side) for one in comparisons] for side in ("generated", "tracked"))
     found = closures(generated, tracked, [one.words for one in comparisons])
     sampled = [one for one in comparisons if len(one.sampled) > 1]
-    return (mouth_metrics(list(zip(generated, tracked))) | dict.fromkeys(_NOT_MEASURED) | bilabial_metrics(found)
-            | seed_metrics([one.sampled for one in sampled], [one.tracked for one in sampled]))
+    baseline = [ClipFigures.of(one.baseline, one.tracked) for one in comparisons if one.baseline is not None]
+    return (mouth_metrics(list(zip(generated, tracked))) | dict.fromkeys(_NOT_MEASURED)
+            | {"baseline_lip_velocity_error": mean(one.lip_velocity_error for one in baseline)}
+            | bilabial_metrics(found) | seed_metrics([one.sampled for one in sampled], [one.tracked for one in sampled]))
+
+
+def load_baseline(model: str = "") -> MelRegression | None:
+    """The regression trained together with the generator in `model` (the shipped one by default), where it is kept."""
+    path = baseline_path(model or RELEASE)
+    return MelRegression.load(path) if path.is_file() else None
 
 
 def corpus_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: MouthMeasures, limit: int | None = None,
@@ -58,12 +68,11 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
     Raises:
         UserError: neither or both of corpus and person, or nothing held out.
     """
-    from .predict import load_generator
-
     if (corpus is None) == (person is None):
         raise UserError("evaluate-motion: give either --corpus DIR or --person PERSON_DIR")
     measures = measures or MouthMeasures.of_basis()
     sampled_at = config.temperature or 1.0
+    baseline = load_baseline(config.model)
     before: dict = {}
     if corpus is not None:
         data = MotionCorpus(corpus)
@@ -71,13 +80,13 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         if not len(chosen):
             raise UserError(f"{corpus}: no clip is held out; prepare the corpus with a larger share held out")
         compared = compare_clips(load_generator(config.model), data, chosen, measures, config.temperature, config.seed,
-                                 sampled_at)
+                                 sampled_at, baseline)
     else:
         person = person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)
         if not len(person.held_out_frames):
             raise UserError(f"{person.path}: no frame is held out; prepare a longer video")
         loaded = Avatar.load(avatar) if isinstance(avatar, (str, Path)) else avatar
-        compared = [compare_person(person, loaded, config, measures, sampled_at=sampled_at)]
+        compared = [compare_person(person, loaded, config, measures, sampled_at=sampled_at, baseline=baseline)]
         if loaded is not None:
             plain = compare_person(person, None, config, measures)
             before = {"unadapted": mouth_metrics([(plain.generated, plain.tracked)])}
