@@ -13,24 +13,27 @@ from ..types import Avatar, PreparedPerson
 from .baseline import MelRegression, baseline_path
 from .bilabials import bilabial_metrics, closures
 from .comparison import Comparison, compare_clips, compare_person
+from .judges import reading_metrics, sync_metrics
+from .lipreader import load_judge
 from .measures import MouthMeasures
 from .metrics import ClipFigures, mean, mouth_metrics, seed_metrics
 from .predict import RELEASE, load_generator
+from .sync import SyncExpert
 from .vae import MotionGenerator
-
-_NOT_MEASURED = ("sync_within_1", "wer_real", "wer_generated")
 
 
 def metrics(comparisons: Sequence[Comparison]) -> dict:
-    """Every figure of `mouth_metrics`, `bilabial_metrics` and `seed_metrics` over clips of one speaker, and
-    baseline_lip_velocity_error, that of the baseline where there is one."""
+    """Every figure of `mouth_metrics`, `bilabial_metrics`, `seed_metrics`, `sync_metrics` and `reading_metrics` over
+    clips of one speaker, and baseline_lip_velocity_error, that of the baseline where there is one."""
     generated, tracked = ([getattr(one, side) for one in comparisons] for side in ("generated", "tracked"))
     found = closures(generated, tracked, [one.words for one in comparisons])
     sampled = [one for one in comparisons if len(one.sampled) > 1]
     baseline = [ClipFigures.of(one.baseline, one.tracked) for one in comparisons if one.baseline is not None]
-    return (mouth_metrics(list(zip(generated, tracked))) | dict.fromkeys(_NOT_MEASURED)
+    return (mouth_metrics(list(zip(generated, tracked)))
             | {"baseline_lip_velocity_error": mean(one.lip_velocity_error for one in baseline)}
-            | bilabial_metrics(found) | seed_metrics([one.sampled for one in sampled], [one.tracked for one in sampled]))
+            | sync_metrics(comparisons, SyncExpert.load()) | reading_metrics(comparisons, load_judge())
+            | bilabial_metrics(found)
+            | seed_metrics([one.sampled for one in sampled], [one.tracked for one in sampled]))
 
 
 def load_baseline(model: str = "") -> MelRegression | None:
