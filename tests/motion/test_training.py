@@ -103,7 +103,7 @@ def test_corpus_without_training_clips(tmp_path):
 def test_evaluate_motion_writes_a_report(corpus, trained, tmp_path):
     report = tmp_path / "report.html"
     result = evaluate_motion(corpus=corpus, out=report, config=replace(CONFIG, model=str(trained[0])))
-    assert result["clips"] == 3 and result["wer_real"] is None and result["report"] == str(report)
+    assert result["clips"] == 3 and result["wer_real"] > 0 and result["report"] == str(report)
     assert set(EVALUATE_KEYS) <= set(result) and result["seed_distance_mm"] > 0
     assert result["lip_velocity_error"] > 0 and report.read_text("utf-8").count("data:image") == 3
     with pytest.raises(UserError, match="either"):
