@@ -230,6 +230,37 @@ def train_expert(
     return run(part, prepared_corpus(corpus, work, split), out, steps=steps)
 
 
+def syncnet_score(video: str | Path, weights: str | Path, seconds: float = 60.0) -> dict[str, Any]:
+    """LSE-D and LSE-C of a talking video by the published SyncNet (see `motion.syncnet`).
+
+    Args:
+        video: one face, with sound.
+        weights: `syncnet_v2.model`.
+        seconds: how much of it counts, from the start.
+
+    Returns:
+        lse_d, lse_c, offset_frames (video frames that the lips come after the sound).
+
+    Raises:
+        UserError: video or weights cannot be read, or there is no face throughout.
+    """
+    import numpy as np
+    from data_prep.tracking.landmarks import detect_landmarks
+
+    from . import media
+    from .motion.syncnet import crop_faces, load_syncnet
+
+    net = load_syncnet(weights)
+    stop = round(25 * seconds)
+    found = detect_landmarks(media.read_frames(video, 25.0, 0, stop), 25.0)
+    if len(found) < 6 or not found.valid.all():
+        missing = f"frame {int(np.argmin(found.valid))} has none" if len(found) and not found.valid.all() else "too short"
+        raise UserError(f"{video}: SyncNet needs a face in at least 6 frames on end ({missing}); cut the video to them")
+    boxes = np.concatenate([found.landmarks.min(1), found.landmarks.max(1)], axis=1)
+    result = net.score(crop_faces(media.read_frames(video, 25.0, 0, stop), boxes), media.read_audio(video))
+    return {"lse_d": result.distance, "lse_c": result.confidence, "offset_frames": result.frames}
+
+
 def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Path | None = None) -> Path:
     """`corpus` where it is prepared already, else what preparing it with the usual options gives.
 
