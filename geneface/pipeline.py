@@ -254,8 +254,8 @@ def syncnet_score(video: str | Path, weights: str | Path, seconds: float = 60.0)
     stop = round(25 * seconds)
     found = detect_landmarks(media.read_frames(video, 25.0, 0, stop), 25.0)
     if len(found) < 6 or not found.valid.all():
-        missing = f"frame {int(np.argmin(found.valid))} has none" if len(found) and not found.valid.all() else "too short"
-        raise UserError(f"{video}: SyncNet needs a face in at least 6 frames on end ({missing}); cut the video to them")
+        raise UserError(f"{video}: SyncNet needs a face in all of at least 6 frames; {len(found)} frames, "
+                        f"{int(found.valid.sum())} of them with a face: cut the video to those")
     boxes = np.concatenate([found.landmarks.min(1), found.landmarks.max(1)], axis=1)
     result = net.score(crop_faces(media.read_frames(video, 25.0, 0, stop), boxes), media.read_audio(video))
     return {"lse_d": result.distance, "lse_c": result.confidence, "offset_frames": result.frames}

@@ -30,7 +30,7 @@ from geneface.types import write_atomically  # noqa: E402
 FILES = {"sync": SYNC, "reader": READER, "judge": JUDGE}
 CARD = """# Sync expert, lip reader and judge
 
-Three models of how lips that talk look. Mouths are the 20 lip landmarks on the mean face, 25 frames a second, in metres.
+Three models of how lips that talk look. A mouth is the 20 lip landmarks on the mean face, 25 times a second, in metres.
 
 | file | what it is | parameters | size | sha256 |
 |---|---|---|---|---|
@@ -67,7 +67,8 @@ Journal of the Acoustical Society of America 120(5), 2421-2424, 2006.
 **Made with** `python tools/train_release_experts.py CORPUS --work WORK`, one core of a shared two-core machine.
 """
 FIGURES = {
-    "sync": ("clips", "sync_within_1", "shift_found_within_1", "offset_mean", "offset_deviation", "confidence", "distance"),
+    "sync": ("clips", "sync_within_1", "shift_found_within_1", "offset_mean", "offset_deviation", "confidence",
+             "distance"),
     "reader": ("wer_real", "wer_real_without_grammar", "wrong_by_place"),
     "judge": ("wer_real", "wer_real_without_grammar", "wrong_by_place"),
 }

@@ -103,7 +103,7 @@ def load_syncnet(path: str | Path) -> SyncNet:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such SyncNet weights; get syncnet_v2.model as github.com/joonson/syncnet_python says")
+        raise UserError(f"{path}: no such SyncNet weights; see github.com/joonson/syncnet_python for syncnet_v2.model")
     net = SyncNet()
     try:
         net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

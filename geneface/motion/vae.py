@@ -12,16 +12,15 @@ With zero noise the prior's mode is decoded: the deterministic prediction.
 """
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..errors import UserError
-from ..types import EXPRESSIONS, write_atomically
+from ..types import EXPRESSIONS
 from .layers import FlowPrior, GatedStack
+from .modelfile import load_module, save_module
 
 SCHEMA_VERSION = 1
 FPS = 25.0  # of the motion
@@ -125,13 +124,7 @@ class MotionGenerator(nn.Module):
 
     def save(self, path: str | Path, info: dict) -> None:
         """Write weights (half precision) and description to one safetensors file, atomically."""
-        from safetensors.torch import save_file
-
-        tensors = {n: v.detach().half().contiguous() if v.numel() > 1024 else v.detach().float().contiguous()
-                   for n, v in self.state_dict().items()}
-        header = {"type": "geneface.MotionGenerator", "schema_version": SCHEMA_VERSION, "spec": asdict(self.spec),
-                  "info": info}
-        write_atomically(Path(path), lambda part: save_file(tensors, part, {"geneface": json.dumps(header)}))
+        save_module(path, self, "geneface.MotionGenerator", SCHEMA_VERSION, asdict(self.spec), info)
 
     @classmethod
     def load(cls, path: str | Path) -> tuple["MotionGenerator", dict]:
@@ -140,26 +133,7 @@ class MotionGenerator(nn.Module):
         Raises:
             UserError: no such file, not a motion model, another schema, or damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = Path(path)
-        if not path.is_file():
-            raise UserError(f"{path}: no such motion model; train one with geneface train-motion CORPUS -o {path}")
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("geneface", "{}"))
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-        except (SafetensorError, ValueError, OSError) as error:
-            raise UserError(f"{path}: not a readable motion model ({error}); train it again") from error
-        if header.get("type") != "geneface.MotionGenerator":
-            raise UserError(f"{path}: not a motion model; train one with geneface train-motion CORPUS -o {path}")
-        if header["schema_version"] != SCHEMA_VERSION:
-            raise UserError(f"{path}: motion model schema {header['schema_version']}, this version reads "
-                            f"{SCHEMA_VERSION}; train it again, or install the version that made it")
-        try:
-            spec = header["spec"]
-            model = cls(GeneratorSpec(**(spec | {"driven": tuple(spec["driven"])})))
-            model.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise UserError(f"{path}: damaged motion model ({error}); train it again") from error
-        return model.eval().requires_grad_(False), header["info"]
+        return load_module(
+            path, "geneface.MotionGenerator", SCHEMA_VERSION,
+            lambda spec: cls(GeneratorSpec(**(spec | {"driven": tuple(spec["driven"])}))), "motion model",
+            f"train one with geneface train-motion CORPUS -o {path}")

@@ -53,5 +53,6 @@ def test_vary():
         ratios.append(varied.std() / (mouth - mouth.mean(0)).std())
     assert 0.6 < min(ratios) < 0.9 and 1.2 < max(ratios) < 1.8
     # The left corner (index 0) of a mirrored mouth moves as the right one (6) did, the other way sideways.
-    corners = [np.corrcoef(-vary(mouth, np.random.default_rng(s), 0.0)[:, 0, 0], mouth[:, 6, 0])[0, 1] for s in range(9)]
+    varied = [vary(mouth, np.random.default_rng(seed), 0.0) for seed in range(9)]
+    corners = [np.corrcoef(-x[:, 0, 0], mouth[:, 6, 0])[0, 1] for x in varied]
     assert max(corners) > 0.9 and min(corners) < 0.9

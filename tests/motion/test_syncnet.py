@@ -84,7 +84,8 @@ def test_mfcc_by_definition():
     power = [abs(sum(x * np.exp(-2j * np.pi * k * n / 512) for n, x in enumerate(emphasised))) ** 2 / 512
              for k in range(257)]
     assert found[1, 0] == pytest.approx(np.log(sum(power)))
-    edges = [int(513 * 700 * (10 ** (m / 2595) - 1) / 16000) for m in np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 28)]
+    mels = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 28)
+    edges = [int(513 * 700 * (10 ** (mel / 2595) - 1) / 16000) for mel in mels]
     bands = []
     for a, b, c in zip(edges, edges[1:], edges[2:]):
         rising = sum(power[k] * (k - a) / (b - a) for k in range(a, b))
