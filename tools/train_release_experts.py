@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,15 +83,20 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     try:
-        for part in arguments.part or PLANS:
-            made = arguments.work / FILES[part].name
-            print(part, train_expert(part, arguments.corpus, made), flush=True)
-            shutil.copyfile(made, FILES[part])
-        write_card()
+        make(arguments.corpus, arguments.work, arguments.part or PLANS)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def make(corpus: Path, work: Path, parts: Iterable[str] = PLANS) -> None:
+    """Train the parts, put them where they ship from, and write the card."""
+    for part in parts:
+        made = work / FILES[part].name
+        print(part, train_expert(part, corpus, made), flush=True)
+        shutil.copyfile(made, FILES[part])
+    write_card()
 
 
 def write_card() -> None:

@@ -41,7 +41,8 @@ class Kept(train.Training):
 torch.set_num_threads(1)
 train.Training = Kept
 spec = GeneratorSpec(train.DRIVEN, hidden=16, dropout=0.0)
-result = train.train_motion(sys.argv[1], sys.argv[2], MotionConfig(**%r), spec=spec)
+config = MotionConfig(**%r)
+result = train.train_motion(sys.argv[1], sys.argv[2], config, spec=spec)
 Path(f"{sys.argv[2]}.{0 if result else 1}.result").touch()
 """
 
@@ -53,7 +54,8 @@ def test_two_processes_train_what_one_would(tmp_path):
     out = tmp_path / "two.safetensors"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(program),
                str(corpus), str(out)]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert MotionGenerator.load(out)[1]["steps"] == 4 and (tmp_path / "two.run" / "checkpoint.safetensors").is_file()
     assert {path.name for path in tmp_path.glob("*.result")} == {f"{out.name}.0.result", f"{out.name}.1.result"}

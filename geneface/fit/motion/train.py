@@ -103,10 +103,11 @@ class Training:
         measure_features(corpora, self.model, self.baseline)
         # The sampler keeps the untouched copy: it standardises on the CPU.
         resting = copy.deepcopy(self.model)
-        mix, trust = shares(corpora, config.mix, "mix"), shares(corpora, config.trust, "trust")
+        self._mix, self._trust = shares(corpora, config.mix, "mix"), shares(corpora, config.trust, "trust")
         if not config.mix:
-            mix = mix * [len(corpus.train) for corpus in corpora]
-        self._sampler = Sampler(corpora, resting, mix / mix.sum(), trust, config, processes)
+            self._mix *= [len(corpus.train) for corpus in corpora]
+        self._mix /= self._mix.sum()
+        self._sampler = Sampler(corpora, resting, self._mix, self._trust, config, processes)
         for module in (self.model, self.baseline):
             module.to(processes.device)
         self.average, self.average_baseline = copy.deepcopy(self.model), copy.deepcopy(self.baseline)
@@ -173,8 +174,9 @@ class Training:
         """Measure on the held-out clips and write both models. Returns what `train_motion` does."""
         model, baseline = self._evaluated(), copy.deepcopy(self.average_baseline).cpu().eval()
         measure_range(self._corpora[0], model, self._measures)
-        rows = [{"clips": len(corpus.train), "info": corpus.info,
-                 "held_out": corpus_metrics(model, corpus, self._measures)} for corpus in self._corpora]
+        rows = [{"clips": len(corpus.train), "share": float(share), "trust": float(trust), "info": corpus.info,
+                 "held_out": corpus_metrics(model, corpus, self._measures)}
+                for corpus, share, trust in zip(self._corpora, self._mix, self._trust)]
         against = baseline_metrics(baseline, self._corpora[0], self._measures)
         result = {"held_out": rows[0]["held_out"], "baseline_held_out": against}
         model.save(self._out, {"steps": self.done, "minutes": round(minutes, 1), "config": asdict(self.config),
