@@ -119,8 +119,17 @@ class MotionConfig:
     lle_neighbours: int = 10  # frames of the person that one generated frame is rebuilt from
     lle_strength: float = 0.5  # share of the rebuilt frame: 0 generic motion, 1 the person's own
     clamp_quantile: float = 0.01  # weights stay between this quantile of the person's and its complement
-    blinks_per_minute: float = 17.0  # 0: no blinks
-    gaze_degrees: float = 1.5  # standard deviation of small eye movements; 0: a fixed gaze
+    style: str = ""  # speak as wide, blink and look as this avatar, prepared person or motion file; empty: as oneself
+    head: str = "replay"  # head poses: replay, the recording's at render; sample, joined anew from it; still
+    head_motion: float = 1.0  # how far a sampled head moves: 0 not, 1 as the person did
+    breathing: float = 1.0  # strength of the small movement of jaw and head with the breath
+    blink: float = 1.0  # how far blinks close the lids: 0 not, 1 all the way
+    blinks: str = "drawn"  # drawn; seconds ("0.8, 3.2"); or a motion file or prepared person to copy them from
+    blinks_per_minute: float = -1.0  # 0: none; below 0: as often as the person does
+    gaze: float = 1.0  # strength of all eye movement
+    gaze_degrees: float = -1.0  # standard deviation of small eye movements; 0: a fixed gaze; below 0: the person's own
+    gaze_yaw: float = 0.0  # where the eyes look on the whole, to the image's right [degrees]
+    gaze_pitch: float = 0.0  # and up [degrees]
     seed: int = 0
 
 

@@ -14,18 +14,20 @@ import numpy as np
 from ..config import MotionConfig
 from ..face.landmarks import mouth_opening, mouth_width
 from ..metrics.evaluate import excerpt
+from ..motion.behaviour import silence
 from ..motion.manifold import PersonSpace
 from ..motion.measures import MouthMeasures
 from ..motion.metrics import mouth_metrics
 from ..motion.person import Person, is_driven
 from ..motion.postnet import PostNet, Regression, fingerprint
 from ..motion.predict import hear
+from ..motion.style import SpeakingStyle
 from ..motion.vae import MotionGenerator
 from ..types import PreparedPerson, SpeechFeatures
 
 _BLOCKS = 5
 _GAP = 12  # frames left out beside a block that is predicted: what is heard and seen there reaches into it
-_LEAST_FRAMES = 100  # with fewer there is nothing to learn
+_LEAST_FRAMES = 200  # of speech (8 s): with fewer, blocks of them say too little to choose by
 _MOST_FRAMES = 6000  # learned from; of longer recordings, so many evenly spread
 _PENALTIES = (0.5, 1.0, 2.0, 5.0, 15.0)
 _GAINS = (1.0, 1.6)
@@ -112,9 +114,10 @@ class _Recording:
                  config: MotionConfig, measures: MouthMeasures) -> None:
         self.generator, self.config, self.measures = generator, config, measures
         self.heard = hear(speech, generator, config).part(range(count))
+        self.quiet = silence(speech, count, person.fps)
         self.driven = np.flatnonzero(is_driven(generator))
         tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
-        spoken = self.valid & (self.heard.quiet < _QUIET)
+        spoken = self.valid & (self.quiet < _QUIET)
         self.offset = lip_offset(measures.landmarks(self.heard.likeliest), measures.landmarks(tracked), spoken)
         # Lips that are late for their sound are a fault of the recording, not a habit to learn.
         self.expression = _later(tracked, self.offset)
@@ -128,7 +131,8 @@ class _Recording:
         """The person as known from the rows [R] that are `kept`; without post-net where there is no penalty."""
         seen = self.valid.copy()
         seen[self.rows[~kept]] = False
-        person = Person(PersonSpace(self.landmarks[seen], self.expression[seen]))
+        space = PersonSpace(self.landmarks[seen], self.expression[seen])
+        person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.quiet < _QUIET), space)
         if penalty is None:
             return person
         base = person.base(self.heard.likeliest, self.generator, self.config)
@@ -160,7 +164,7 @@ def lip_offset(generic: np.ndarray, tracked: np.ndarray, spoken: np.ndarray) -> 
     candidates = np.arange(-2 * _FARTHEST_OFFSET, 2 * _FARTHEST_OFFSET + 1) / 2
     inside = spoken.copy()
     inside[:_FARTHEST_OFFSET] = inside[len(inside) - _FARTHEST_OFFSET:] = False
-    if inside.sum() < _LEAST_FRAMES // 2:
+    if inside.sum() < _LEAST_FRAMES // 4:
         return 0.0
     scores = []
     for offset in candidates:

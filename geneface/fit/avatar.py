@@ -13,6 +13,7 @@ import torch
 from .. import ops
 from ..config import FitConfig
 from ..devices import find_device
+from ..motion.style import SpeakingStyle
 from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
 from ..progress import say
@@ -85,8 +86,10 @@ def fit(
     torch.manual_seed(config.seed)
 
     face_points = learned = None
+    style: dict[str, np.ndarray] = {}
     if motion is None:
         motion, face_points = _tracked(person)
+        style = {f"style.{name}": value for name, value in SpeakingStyle.of_person(person).tensors().items()}
         learned = _adapted(person) if config.adapt else None
     frames = training_frames(person)
     store = FrameStore(person, frames, config.cache_mb, threads)
@@ -105,7 +108,7 @@ def fit(
         say(f"going on from step {trainer.step_count}")
 
     def pack() -> Avatar:
-        return _pack(trainer, person, motion, frames, learned)
+        return _pack(trainer, person, motion, frames, learned, style)
 
     with Monitor(folder / "log", "fitting") as monitor:
         _save(trainer, checkpoint)
@@ -199,7 +202,7 @@ def _load(trainer: Trainer, path: Path) -> None:
 
 
 def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, frames: list[int],
-          learned: Adaptation | None) -> Avatar:
+          learned: Adaptation | None, style: dict[str, np.ndarray]) -> Avatar:
     with trainer.averaged() as portrait:
         field, tensors = pack_portrait(portrait, trainer.config.step_mm / 1000)
     kept = np.unique(np.linspace(0, len(frames) - 1, min(REFERENCES, len(frames))).astype(int))
@@ -220,7 +223,7 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
             "minutes": round(trainer.seconds / 60, 2), "version": version(), "config": asdict(trainer.config),
             "machine": platform.machine(), "device": trainer.device.type, "kernels": ops.backend(trainer.device.type),
         } | ({} if learned is None else {"adaptation": learned.figures}),
-        motion={} if learned is None else learned.tensors(),
+        motion=style | ({} if learned is None else learned.tensors()),
     )
 
 

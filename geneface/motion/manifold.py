@@ -17,7 +17,6 @@ from ..types import EXPRESSIONS, check_array, require
 
 _COMPARED = np.concatenate([JAW_68[4:13], LIPS_68])  # what speech moves: chin and lips
 _REGULARISATION = 1e-3  # of the local Gram matrix' trace: keeps weights small where neighbours nearly coincide
-_AMPLITUDES = (0.4, 1.5)
 _CHUNK = 512  # frames rebuilt at once: bounds memory
 _SMOOTHING = 1.0  # [frames] standard deviation, of the correction only: neighbours change, speech stays sharp
 
@@ -73,14 +72,6 @@ class PersonSpace:
         """[52] median weights of the tenth of the frames whose mouth is most closed."""
         opening = mouth_opening(self.landmarks)
         return np.median(self.expression[opening <= np.quantile(opening, 0.1)], axis=0)
-
-    def amplitude(self, opening_range: float) -> float:
-        """How much wider than a talker whose mouth opens over `opening_range` [m] this person opens theirs in speech.
-
-        From the 5-95 % range of their opening, bounded: a recording with little speech says little.
-        """
-        own = float(np.ptp(np.quantile(mouth_opening(self.landmarks), [0.05, 0.95])))
-        return float(np.clip(own / opening_range, *_AMPLITUDES)) if opening_range > 0 else 1.0
 
     @property
     def open_eyes(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Generic motion made the person's own: post-net, silence, manifold, range."""
+"""Generic motion made the person's own: their rest and amplitude, post-net, manifold, range."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from ..types import Avatar
 from .measures import MouthMeasures
 from .manifold import PersonSpace
 from .postnet import PostNet, fingerprint
+from .style import SpeakingStyle
 from .vae import MotionGenerator
 
 
@@ -22,18 +23,16 @@ class Heard:
         content: [N, C] features at 50 Hz, as it heard them.
         likeliest: [ceil(N/2), 52] the deterministic prediction.
         sampled: [ceil(N/2), 52] the motion asked for; `likeliest` at temperature 0.
-        quiet: [ceil(N/2)] how silent every frame is, 0 to 1.
     """
 
     content: np.ndarray
     likeliest: np.ndarray
     sampled: np.ndarray
-    quiet: np.ndarray
 
     def part(self, frames: range) -> "Heard":
         """Of consecutive frames."""
         at = slice(frames.start, frames.stop)
-        return Heard(self.content[2 * frames.start:2 * frames.stop], self.likeliest[at], self.sampled[at], self.quiet[at])
+        return Heard(self.content[2 * frames.start:2 * frames.stop], self.likeliest[at], self.sampled[at])
 
 
 @dataclass(frozen=True)
@@ -41,43 +40,58 @@ class Person:
     """How a person moves.
 
     Attributes:
-        space: their recorded motion.
+        rest: [52] their weights with the mouth at rest.
+        style: how wide they open their mouth, and how they blink and look.
+        space: their recorded motion; None for nobody in particular.
         postnet: how they differ from the generator; None where nothing was learned.
+        prompt: whose style they are to speak in; None for their own.
     """
 
-    space: PersonSpace
+    rest: np.ndarray
+    style: SpeakingStyle
+    space: PersonSpace | None = None
     postnet: PostNet | None = None
+    prompt: SpeakingStyle | None = None
 
     @classmethod
-    def of(cls, avatar: Avatar, generator: MotionGenerator) -> "Person":
+    def of(cls, avatar: Avatar, generator: MotionGenerator, prompt: SpeakingStyle | None = None) -> "Person":
         """The avatar's; without its post-net where that was learned with another generator."""
         prefix = "postnet."
         tensors = {name[len(prefix):]: value for name, value in avatar.motion.items() if name.startswith(prefix)}
         postnet = PostNet.of_tensors(tensors) if tensors else None
         if postnet is not None and not np.array_equal(postnet.generator, fingerprint(generator)):
             postnet = None
-        return cls(PersonSpace(avatar.motion_reference, avatar.expression_reference), postnet)
+        space = PersonSpace(avatar.motion_reference, avatar.expression_reference)
+        return cls(space.rest, SpeakingStyle.of_avatar(avatar), space, postnet, prompt)
+
+    @classmethod
+    def generic(cls, generator: MotionGenerator, prompt: SpeakingStyle | None = None) -> "Person":
+        """Nobody in particular: the talkers that the generator learned from."""
+        return cls(generator.rest.numpy(), SpeakingStyle.usual(float(generator.opening_range)), prompt=prompt)
 
     def base(self, weights: np.ndarray, generator: MotionGenerator, config: MotionConfig) -> np.ndarray:
         """Generic movement [T, 52] about the person's own rest, as wide as theirs; no correction yet."""
         movement = weights - generator.rest.numpy()
         movement[:, ~is_driven(generator)] = 0
-        return self.space.rest + self.space.amplitude(float(generator.opening_range)) ** config.match_amplitude * movement
+        return self.rest + self.style.amplitude(float(generator.opening_range)) ** config.match_amplitude * movement
 
     def moves(self, heard: Heard, generator: MotionGenerator, config: MotionConfig,
               measures: MouthMeasures) -> np.ndarray:
         """[T, 52] the person's weights; those that speech does not drive are as they usually are."""
-        weights, rest = self.base(heard.sampled, generator, config), self.space.rest
+        weights = self.base(heard.sampled, generator, config)
         if self.postnet is not None and config.adaptation > 0:
             correction = self.postnet.correction(heard.content, heard.likeliest)
             own = self.postnet.widen(weights + correction, config.match_amplitude)
             weights = weights + config.adaptation * (own - weights)
-        quiet = config.silence_gate * heard.quiet[:, None]
-        weights = np.clip(rest + (1 - quiet) * config.amplitude * (weights - rest), 0, 1).astype(np.float32)
+        gain = config.amplitude
+        if self.prompt is not None:
+            gain *= self.prompt.amplitude(self.style.opening_range) ** config.match_amplitude
+        weights = np.clip(self.rest + gain * (weights - self.rest), 0, 1).astype(np.float32)
+        if self.space is None:
+            return weights
         projected = self.space.project(weights, measures.landmarks(weights).astype(np.float32), config.lle_neighbours,
                                        config.lle_strength)
-        # Silence is the person's own rest, not a mixture of their frames.
-        mouth = self.space.clamp(quiet * weights + (1 - quiet) * projected, config.clamp_quantile)
+        mouth = self.space.clamp(projected, config.clamp_quantile)
         out = np.tile(self.space.open_eyes, (len(weights), 1))
         driven = is_driven(generator)
         out[:, driven] = mouth[:, driven]

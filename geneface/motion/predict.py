@@ -1,4 +1,4 @@
-"""Speech features to facial motion: generator, silence, the person's own space, eyes."""
+"""Speech features to facial motion: generator, the person's own ways, silence, behaviour."""
 from __future__ import annotations
 
 from functools import lru_cache
@@ -8,21 +8,18 @@ import numpy as np
 
 from ..config import MotionConfig
 from ..errors import UserError
-from ..face.arkit import ARKIT_NAMES
 from ..speech.melody import melody
 from ..types import Avatar, MotionSequence, SpeechFeatures, require
-from . import behaviour
+from . import behaviour, edits
+from .blinks import shut_weights, wanted_blinks
 from .generate import generate_weights
+from .head import resample_poses, sample_poses
 from .measures import MouthMeasures
-from .person import Heard, Person, is_driven
+from .person import Heard, Person
+from .style import SpeakingStyle
 from .vae import FPS, MotionGenerator
 
 RELEASE = Path(__file__).resolve().parents[1] / "data" / "motion.safetensors"
-# Gaze of the bundled basis at weight 1 of both eyes [rad]: sideways, up, down.
-_SIDEWAYS, _UP, _DOWN = np.radians([27.0, 13.0, 19.0])
-# The weight that closes the lid, and the lid's landmarks above and below, of either eye (68 points).
-_LIDS = {"eyeBlinkRight": ((37, 38), (41, 40)), "eyeBlinkLeft": ((43, 44), (47, 46))}
-_LEAST_SHUT = 0.3  # a person whose lids never came this far did not blink while recorded
 
 
 @lru_cache(maxsize=2)
@@ -49,10 +46,10 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
         measures: landmarks of the face basis; by default of the package's own.
 
     Returns:
-        ceil(T/2) frames at 25 fps, without head pose.
+        ceil(T/2) frames at 25 fps; without head pose unless `config.head` asks for one.
 
     Raises:
-        UserError: there is no speech to speak of (no frames), or the motion model cannot be read.
+        UserError: there is no speech to speak of (no frames), or the motion model, style or blinks cannot be read.
         ValueError: features of another kind than the generator was trained on.
     """
     if not len(features):
@@ -63,22 +60,38 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     require(channels == expected, f"features: the motion model hears {expected} content channels, got {channels}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")
     seed = config.seed if seed is None else seed
-    person = None if avatar is None else Person.of(avatar, generator)
-    heard = hear(features, generator, config, seed)
-    if person is None:
-        rest = generator.rest.numpy()
-        movement = (1 - config.silence_gate * heard.quiet[:, None]) * config.amplitude * (heard.sampled - rest)
-        movement[:, ~is_driven(generator)] = 0
-        weights = np.clip(rest + movement, 0, 1)
-    else:
-        weights = person.moves(heard, generator, config, measures)
+    prompt = SpeakingStyle.of_file(config.style) if config.style else None
+    person = Person.generic(generator, prompt) if avatar is None else Person.of(avatar, generator, prompt)
+    weights = person.moves(hear(features, generator, config, seed), generator, config, measures)
     frames = len(weights)
-    random = np.random.default_rng(seed)
-    blink = behaviour.blinks(frames, FPS, config.blinks_per_minute, random)
-    look = behaviour.gaze(frames, FPS, config.gaze_degrees, random)
+    motion = MotionSequence(measures.landmarks(weights).astype(np.float32), weights, np.zeros(frames, np.float32),
+                            np.zeros((frames, 2), np.float32), float(FPS), source)
+    quiet = behaviour.silence(features, frames, FPS)
+    motion = edits.settle(motion, quiet, person.rest, config.silence_gate, measures)
+    return _behave(motion, avatar, prompt or person.style, config, seed, measures)
+
+
+def _behave(motion: MotionSequence, avatar: Avatar | None, style: SpeakingStyle, config: MotionConfig, seed: int,
+            measures: MouthMeasures) -> MotionSequence:
+    """Head, breath, blinks and gaze; each draws from a random source of its own, so that none changes another."""
+    frames, fps = len(motion), motion.fps
+    head, air, lids, eyes = np.random.default_rng(seed).spawn(4)
+    if config.head != "replay":
+        if config.head not in ("sample", "still"):
+            raise UserError(f"head: must be replay, sample or still, not {config.head!r}")
+        if avatar is None:
+            raise UserError(f"head: {config.head} needs a person's head poses; speak with an avatar, or set head=replay")
+        poses = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, fps)
+        poses = poses[:1].repeat(frames, 0) if config.head == "still" else sample_poses(poses, frames, fps, head)
+        motion = edits.pose_head(motion, poses, config.head_motion if config.head == "sample" else 1.0)
+    motion = edits.breathe(motion, behaviour.breath(frames, fps, air), config.breathing, measures)
+    own = style.blinks_per_minute if config.blinks_per_minute < 0 else config.blinks_per_minute
+    closure = wanted_blinks(config.blinks, frames, fps, own, style.blink, lids)
     reference = avatar.expression_reference if avatar is not None else None
-    weights = np.clip(add_eyes(weights, blink, look, shut_weights(measures, reference)), 0, 1).astype(np.float32)
-    return MotionSequence(measures.landmarks(weights).astype(np.float32), weights, blink, look, float(FPS), source)
+    motion = edits.blink(motion, closure, config.blink, shut_weights(measures, reference), measures)
+    spread = style.gaze if config.gaze_degrees < 0 else np.radians(config.gaze_degrees) * np.array([1.0, 0.5])
+    gaze = behaviour.gaze(frames, fps, spread, eyes) + np.radians([config.gaze_yaw, config.gaze_pitch])
+    return edits.look(motion, gaze, config.gaze, measures)
 
 
 def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionConfig, seed: int = 0) -> Heard:
@@ -90,37 +103,4 @@ def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionCon
     sampled = likeliest
     if config.temperature > 0:
         sampled = generate_weights(generator, content, tune, config.temperature, seed)
-    return Heard(content, likeliest, sampled, behaviour.silence(features, len(likeliest), FPS))
-
-
-def shut_weights(measures: MouthMeasures, reference: np.ndarray | None = None) -> dict[str, float]:
-    """Weight at which each lid is shut: the 99 % quantile of the person's own [R, 52] where they blinked, else where
-    the lids of the mean face meet."""
-    out = {}
-    for name, (upper, lower) in _LIDS.items():
-        i = ARKIT_NAMES.index(name)
-        opening = measures.neutral[list(lower), 1].mean() - measures.neutral[list(upper), 1].mean()
-        travel = measures.offsets[i, list(upper), 1].mean() - measures.offsets[i, list(lower), 1].mean()
-        out[name] = float(np.clip(opening / max(travel, 1e-6), _LEAST_SHUT, 1))
-        if reference is not None and (own := float(np.quantile(reference[:, i], 0.99))) > _LEAST_SHUT:
-            out[name] = own
-    return out
-
-
-def add_eyes(weights: np.ndarray, blink: np.ndarray, look: np.ndarray, shut: dict[str, float]) -> np.ndarray:
-    """Weights [T, 52] with eyelid closure [T] and gaze [T, 2] (yaw to image right, pitch up; [rad]) written in.
-
-    Args:
-        shut: weight of either lid at closure 1.
-    """
-    weights = weights.copy()
-    for name, full in shut.items():
-        lid = weights[:, ARKIT_NAMES.index(name)]
-        lid += blink * np.maximum(0, full - lid)
-    yaw, pitch = look[:, 0] / _SIDEWAYS, look[:, 1]
-    # The person's left is the image's right: looking to image right turns the left eye out and the right eye in.
-    for name, amount in (("OutLeft", yaw), ("InRight", yaw), ("InLeft", -yaw), ("OutRight", -yaw),
-                         ("UpLeft", pitch / _UP), ("UpRight", pitch / _UP),
-                         ("DownLeft", -pitch / _DOWN), ("DownRight", -pitch / _DOWN)):
-        weights[:, ARKIT_NAMES.index(f"eyeLook{name}")] += np.maximum(0, amount)
-    return weights
+    return Heard(content, likeliest, sampled)

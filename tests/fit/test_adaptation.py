@@ -17,7 +17,7 @@ from geneface.motion.predict import load_generator, predict
 from geneface.types import Avatar, CameraTrack, SpeechFeatures
 
 JAW, STRETCH = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthStretchLeft")
-PLAIN = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0)
+PLAIN = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0, breathing=0.0)
 
 
 def recorded(frames: int = 500, follows: bool = True, seed: int = 0) -> SimpleNamespace:

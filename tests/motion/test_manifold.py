@@ -80,11 +80,3 @@ def test_rest_is_the_closed_mouth():
 def test_rejects_an_empty_person():
     with pytest.raises(ValueError, match="no recorded frame"):
         PersonSpace(np.zeros((0, 68, 3), np.float32), np.zeros((0, 52), np.float32))
-
-
-def test_amplitude_is_the_ratio_of_openings_within_bounds():
-    landmarks = np.zeros((101, 68, 3), np.float32)
-    landmarks[:, 66, 1] = np.linspace(0, 0.01, 101)  # 5-95 % range of the opening: 9 mm
-    space = PersonSpace(landmarks, np.zeros((101, 52), np.float32))
-    assert space.amplitude(0.012) == pytest.approx(0.75, rel=1e-3)
-    assert space.amplitude(0.1) == 0.4 and space.amplitude(0.001) == 1.5 and space.amplitude(0.0) == 1.0

@@ -11,12 +11,15 @@ from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.basis import load_basis
 from geneface.face.landmarks import mouth_opening
+from geneface.motion import edits
+from geneface.motion.blinks import shut_weights
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import mouth_metrics
-from geneface.motion.predict import RELEASE, add_eyes, predict, shut_weights
-from geneface.types import Avatar, CameraTrack, SpeechFeatures
+from geneface.motion.predict import RELEASE, predict
+from geneface.types import Avatar, CameraTrack, MotionSequence, SpeechFeatures
 
-STILL = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0)
+STILL = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0, breathing=0.0)
+JAW = ARKIT_NAMES.index("jawOpen")
 
 
 def speech(frames: int, seed: int = 0, level: float = -20.0) -> SpeechFeatures:
@@ -80,24 +83,73 @@ def test_person_bounds_the_motion():
     assert not motion.expression[:, smile].any()  # they never smiled
 
 
+def still(frames: int) -> MotionSequence:
+    weights = np.zeros((frames, 52), np.float32)
+    return MotionSequence(load_basis().landmarks68(weights), weights, np.zeros(frames, np.float32),
+                          np.zeros((frames, 2), np.float32), 25.0, "still")
+
+
 def test_blinks_shut_the_lids():
     measures = MouthMeasures.of_basis()
     shut = shut_weights(measures)
-    blink = np.array([0, 0.5, 1.0], np.float32)
-    weights = add_eyes(np.zeros((3, 52), np.float32), blink, np.zeros((3, 2), np.float32), shut)
-    landmarks = measures.landmarks(weights)
+    landmarks = edits.blink(still(3), np.array([0, 0.5, 1.0]), 1.0, shut, measures).landmarks
     gap = landmarks[:, [41, 40, 47, 46], 1].mean(1) - landmarks[:, [37, 38, 43, 44], 1].mean(1)
     assert gap[0] > 0.004 and abs(gap[2]) < 5e-4 and gap[0] > gap[1] > gap[2]
     assert shut_weights(measures, person().expression_reference)["eyeBlinkLeft"] == pytest.approx(0.55, abs=1e-3)
 
 
 def test_gaze_turns_both_eyes_the_same_way():
-    look = np.radians([[5.0, 2.0], [-5.0, -2.0]]).astype(np.float32)
-    weights = add_eyes(np.zeros((2, 52), np.float32), np.zeros(2, np.float32), look, {})
-    basis = load_basis()
+    measures, basis = MouthMeasures.of_basis(), load_basis()
+    weights = edits.look(still(2), np.radians([[5.0, 2.0], [-5.0, -2.0]]), 1.0, measures).expression
     moved = (basis.landmarks478(None, weights) - basis.landmarks478())[:, [468, 473]]
     assert (moved[0, :, 0] > 0).all() and (moved[1, :, 0] < 0).all()
     assert (moved[0, :, 1] < 0).all() and (moved[1, :, 1] > 0).all()
+
+
+def test_each_behaviour_can_be_switched_off_alone():
+    features, avatar = speech(1000), person()
+    plain = predict(features, avatar, STILL)
+    assert not plain.blink.any() and not plain.gaze.any() and plain.head_pose is None
+    blinking = predict(features, avatar, replace(STILL, blinks="1.0, 5.0"))
+    assert blinking.blink[28] > 0.8 and not blinking.gaze.any()
+    looking = predict(features, avatar, replace(STILL, gaze_yaw=4.0, gaze_pitch=-2.0))
+    np.testing.assert_allclose(np.degrees(looking.gaze), np.tile([4.0, -2.0], (500, 1)), atol=1e-4)
+    for one in (blinking, looking):
+        np.testing.assert_array_equal(one.expression[:, JAW], plain.expression[:, JAW])
+    breathing = predict(features, avatar, replace(STILL, breathing=1.0))
+    assert 0 < np.abs(breathing.expression[:, JAW] - plain.expression[:, JAW]).max() < 0.02
+    # Each has a random source of its own: gaze is the same with and without blinks.
+    both = predict(features, avatar, MotionConfig(gaze_degrees=1.0))
+    np.testing.assert_array_equal(both.gaze, predict(features, avatar, replace(STILL, gaze_degrees=1.0)).gaze)
+
+
+def test_head_poses(tmp_path):
+    features, avatar = speech(400), person()
+    poses = np.tile(np.eye(4), (300, 1, 1))
+    poses[:, 0, 3], poses[:, 2, 3] = 0.01 * np.sin(np.arange(300) / 20), 0.6
+    avatar = replace(avatar, camera=replace(avatar.camera, head_to_camera=poses))
+    sampled = predict(features, avatar, replace(STILL, head="sample"))
+    assert sampled.head_pose.shape == (200, 4, 4) and sampled.head_pose[:, 0, 3].std() > 0.003
+    np.testing.assert_array_equal(sampled.head_pose, predict(features, avatar, replace(STILL, head="sample")).head_pose)
+    kept = predict(features, avatar, replace(STILL, head="still"))
+    np.testing.assert_allclose(kept.head_pose, poses[:1].repeat(200, 0))
+    with pytest.raises(UserError, match="speak with an avatar"):
+        predict(features, None, replace(STILL, head="sample"))
+    with pytest.raises(UserError, match="replay, sample or still"):
+        predict(features, avatar, replace(STILL, head="nod"))
+
+
+def test_style_of_another(tmp_path):
+    quiet = person()
+    expression = 0.4 * quiet.expression_reference
+    replace(quiet, expression_reference=expression, motion_reference=load_basis().landmarks68(expression)).save(
+        tmp_path / "quiet.avatar")
+    config = replace(STILL, lle_strength=0.0, clamp_quantile=0.0)
+    own = predict(speech(400), quiet, config)
+    prompted = predict(speech(400), quiet, replace(config, style=str(tmp_path / "quiet.avatar")))
+    assert 0.2 < mouth_opening(prompted.landmarks).std() / mouth_opening(own.landmarks).std() < 0.7
+    with pytest.raises(UserError, match="style"):
+        predict(speech(400), quiet, replace(config, style=str(tmp_path / "nobody.wav")))
 
 
 def test_errors(tmp_path):
