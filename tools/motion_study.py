@@ -42,9 +42,9 @@ from geneface.motion.comparison import compare_person
 from geneface.motion.evaluate import evaluate_motion, load_baseline, metrics
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import CLOSED_SHARE, closed_and_range, mean
-from geneface.motion.predict import predict
+from geneface.motion.predict import load_generator, predict
 from geneface.progress import say
-from geneface.types import PreparedPerson, SpeechFeatures
+from geneface.types import Avatar, PreparedPerson, SpeechFeatures
 
 RATE = 16000  # [Hz]
 FPS = 25.0
@@ -175,6 +175,36 @@ def person_figures(study: Study, folder: Path, **options: float) -> dict:
                                    baseline=load_baseline(study.config.model))])
 
 
+def adapted(study: Study) -> list[Row]:
+    """What `fit` learns of how a person moves, without its field."""
+    from geneface.fit.adaptation import adapt
+    from geneface.fit.setup import training_frames
+
+    generator = load_generator(study.config.model)
+    each, notes = [], []
+    for folder in study.given.adapt:
+        person = PreparedPerson.open(folder)
+        learned = adapt(person, generator, study.config, study.measures)
+        weights = person.face.expression[training_frames(person)].astype(np.float32)
+        avatar = Avatar({}, {}, person.face.identity, study.measures.landmarks(weights).astype(np.float32), weights,
+                        person.camera, person.background, {}, {}, learned.tensors())
+        before, after = (metrics([compare_person(person, who, study.config, study.measures)]) for who in (None, avatar))
+        each.append(after)
+        notes.append(f"{folder.name} {said(after['mouth_open_correlation'])}, {said(after['mouth_width_correlation'])} "
+                     f"(generic {said(before['mouth_open_correlation'])}, {said(before['mouth_width_correlation'])}; "
+                     f"post-net {'used' if learned.postnet else 'not used'})")
+    return [
+        row("adapted", "held-out frames: mouth opening r", mean(one["mouth_open_correlation"] for one in each), 0.85,
+            note="; ".join(notes)),
+        row("adapted", "held-out frames: mouth width r", mean(one["mouth_width_correlation"] for one in each), 0.8),
+        row("adapted", "held-out frames: lip velocity error [mm/frame]",
+            mean(one["lip_velocity_error"] for one in each),
+            note=f"a still mouth {said(mean(one['still_lip_velocity_error'] for one in each))}"),
+        row("adapted", "held-out frames: opening variance over tracked",
+            mean(one["mouth_open_variance"] for one in each)),
+    ]
+
+
 def languages(study: Study) -> list[Row]:
     variances: dict[str, list[float]] = {}
     closed = []
@@ -272,7 +302,7 @@ def driving_speech(folder: Path, seconds: int) -> np.ndarray:
 
 
 PARTS: dict[str, tuple[Callable[[Study], list[Row]], tuple[str, ...]]] = {
-    "corpus": (corpus, ("corpus", "split")), "people": (people, ("people",)),
+    "corpus": (corpus, ("corpus", "split")), "people": (people, ("people",)), "adapted": (adapted, ("adapt",)),
     "languages": (languages, ("driving",)), "robustness": (robustness, ("corpus", "split", "clips")),
     "speed": (speed, ("driving",)), "memory": (memory, ("driving",)),
 }
