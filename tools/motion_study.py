@@ -137,6 +137,7 @@ def corpus(study: Study) -> list[Row]:
         line("judge's WER, generated", "wer_generated", high=None if real is None else real + 0.1),
         line("bilabials within 10 % of closed", "bilabial_closure", 0.85,
              note=f"{found['bilabials']} p, b, m; tracked {said(found['tracked_bilabial_closure'])}"),
+        line("bilabials within 10 % of the tracked closure", "bilabial_match"),
         line("bilabials: wider than tracked, share of the range", "bilabial_error"),
         row("corpus", "sampled opening variance over tracked", sampled["sampled_open_variance"], 0.8, 1.2,
             note=f"temperature {study.temperature:g}"),

@@ -33,6 +33,7 @@ MEANING = {
     "bilabials": "p, b and m whose time is known",
     "bilabial_closure": "share of them at which the lips come within 10 % of closed",
     "tracked_bilabial_closure": "the same of the tracked lips",
+    "bilabial_match": "share at which they come as close as the tracked ones, or miss that by less than 10 % of the range",
     "bilabial_error": "how much wider than the tracked lips they stay there, as a share of the range of the opening",
     "closure_error": "opening beyond the tracked one where that is closed, as a share of its range",
     "jitter": "lip acceleration [mm per frame²]",

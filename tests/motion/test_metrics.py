@@ -1,16 +1,26 @@
 """Measures of generated motion, on motions whose figures are known."""
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from data_prep.tracking.fit import fit_track
+from data_prep.tracking.landmarks import detect_landmarks
+from geneface import media
 from geneface.face.landmarks import LIPS_68, mouth_opening
 from geneface.motion.bilabials import bilabial_metrics, closures
 from geneface.motion.comparison import Comparison
+from geneface.motion.evaluate import metrics
 from geneface.motion.evaluation_page import lip_lines, write_page
+from geneface.motion.generate import generate_weights
+from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import correlation, mouth_metrics, seed_metrics
+from geneface.motion.predict import load_generator
+from geneface.speech.features import extract
+from geneface.speech.melody import melody
 
 
 def mouth(opening, width=None, seed=0) -> np.ndarray:
@@ -94,6 +104,7 @@ def test_bilabials_are_looked_for_at_their_place_in_the_word():
     figures = bilabial_metrics(found)
     assert figures["bilabials"] == 3 and figures["bilabial_closure"] == pytest.approx(1 / 3)
     assert figures["tracked_bilabial_closure"] == pytest.approx(2 / 3)
+    assert figures["bilabial_match"] == pytest.approx(1 / 3)
     assert figures["bilabial_error"] == pytest.approx((0.03 + 0.5 + 0.7) / 3, rel=1e-4)
 
 
@@ -151,3 +162,23 @@ def test_lines_show_the_motion_inside_the_figure(tracked):
     inner = lines[2].points  # of the tracked mouth: points 60 to 67
     drawn = inner[:, 6, 1] - inner[:, 2, 1]
     assert np.corrcoef(drawn, mouth_opening(tracked))[0, 1] == pytest.approx(1, abs=1e-6)
+
+
+def test_figures_of_a_held_out_sentence(footage):
+    """The shipped model on "bin blue at l nine again", which nothing was trained on; tracked here."""
+    clip = footage / "grid" / "s1" / "bbal9a.mp4"
+    info = media.probe(clip)
+    _, face, _ = fit_track(detect_landmarks(media.read_frames(clip, 25), 25), info.width, info.height, 25)
+    speech, measures = extract(media.read_audio(clip)), MouthMeasures.of_basis()
+    content, tune = speech.content[:2 * len(face)], melody(speech)[:2 * len(face)]
+    tracked = measures.landmarks(face.expression).astype(np.float32)
+    words = tuple((float(a), float(b), word) for a, b, word in
+                  json.loads((footage / "grid" / "s1_alignments.json").read_text("utf-8"))["bbal9a"] if word != "sil")
+    made = measures.landmarks(generate_weights(load_generator(), content, tune)).astype(np.float32)
+    figures = metrics([Comparison("bbal9a", made, tracked, content, tune, words=words)])
+    assert figures["mouth_open_correlation"] > 0.8 and figures["lip_velocity_error"] < figures["still_lip_velocity_error"]
+    assert abs(figures["sync_offset"]) < 3 and figures["sync_confidence"] > 0
+    assert figures["bilabials"] == 2 and figures["bilabial_error"] < 0.2
+    assert 0 <= figures["wer_generated"] <= 1 and figures["baseline_lip_velocity_error"] is None
+    still = metrics([Comparison("still", np.repeat(tracked[:1], len(tracked), 0), tracked, content, tune, words=words)])
+    assert still["wer_generated"] > 0.5 and still["sync_confidence"] < figures["sync_confidence"]
