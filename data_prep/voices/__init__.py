@@ -1,0 +1,1 @@
+"""Synthetic talkers: sentences, speech with phone timings, and lips learned from recorded ones."""
