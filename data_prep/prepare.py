@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
 
@@ -18,13 +18,12 @@ from geneface.assets import file_hash
 from geneface.config import PrepareConfig
 from geneface.errors import UserError
 from geneface.face.basis import load_basis
-from geneface.face.landmarks import relative_mouth_opening
 from geneface.progress import say
 from geneface.progress import track as progress
 from geneface.report import Verdict
-from geneface.speech.sync import audio_drift, correction
+from geneface.speech.melody import melody
 from geneface.speech.vad import load_detector
-from geneface.types import FaceTrack, PreparedPerson, require, write_atomically
+from geneface.types import FaceTrack, PreparedPerson, SpeechFeatures, require, write_atomically
 
 from .conclude import conclude, late_verdicts
 from .footage import Footage, clip_labels, labelled, require_different
@@ -36,13 +35,13 @@ from .layers.segment import PersonSegmenter, Plate, refine
 from .layers.torso import write_torso
 from .preflight import measure
 from .preflight.checks import CHECKS
-from .preflight.examine import Source, cut_sound, examine_all, open_source, stop_if_strict
+from .preflight.examine import Source, examine_all, open_source, stop_if_strict
 from .stages import Data, Manifest, side_by_side, sole_use
 from .streams import Sequence, encode_png, read_picture
+from .timing import sound_timing
 from .tracking.fit import fit_track, refit_expression
 from .tracking.landmarks import STRETCH, Detections, detect_in_stretches
 from .tracking.photometric import refine_pose, small_grey
-from .tracking.smooth import fill
 
 _LEAST_VALID = 0.5  # share of frames with a face, below which nothing can be fitted
 
@@ -164,6 +163,9 @@ class _Preparation:
             self._require_faces(footage)
             return found
 
+        heard = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips], "rate": config.sample_rate,
+                 "voice_activity": "by level" if load_detector() is None else "detector"}
+
         def surroundings() -> Data:
             return manifest.stage("background", 1, {"samples": config.plate_samples, **model}, ("frames",),
                                   ("background.png", "stages/background_seen.png"), lambda: self._background(footage))
@@ -172,20 +174,18 @@ class _Preparation:
             return manifest.stage("track", 4, {"jumps": jumps, "photometric": config.photometric}, ("landmarks",),
                                   ("camera.npz", "face.npz"), lambda: self._track(jumps))
 
-        def sound() -> tuple[Data, Data]:
-            sync = manifest.stage("sync", 3, {"correct": config.correct_sync}, ("landmarks",), (),
-                                  lambda: self._sync(footage))
-            options = {"takes": [[clip.seen.take.start, clip.seen.take.stop] for clip in clips],
-                       "shifts": sync["shifts"], "rate": config.sample_rate,
-                       "voice_activity": "by level" if load_detector() is None else "detector"}
-            return sync, manifest.stage("speech", 6, options, self._scans, ("audio.wav", "speech.npz"),
-                                        lambda: self._speech(footage.sound(config, sync["shifts"])))
+        def sound() -> Data:
+            return manifest.stage("sound", 1, heard, self._scans, ("stages/sound.npz",), lambda: self._sound(footage))
 
         if len(clips) > 1:
             self._require_alike(surroundings())  # before anything long
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
-        track, (sync, speech) = side_by_side(head, sound)
+        track, _ = side_by_side(head, sound)
+        sync = manifest.stage("sync", 4, {"correct": config.correct_sync}, ("track", "sound"), (),
+                              lambda: self._sync(footage))
+        speech = manifest.stage("speech", 7, {**heard, "shifts": sync["shifts"]}, self._scans,
+                                ("audio.wav", "speech.npz"), lambda: self._speech(footage, sync["shifts"]))
         masks = manifest.stage("masks", 7, {"jumps": jumps, "starts": starts, **model}, ("track", "background"), ("masks/",),
                                lambda: self._masks(jumps, starts, plate["unrest"]))
         torso = manifest.stage("torso", 3, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
@@ -242,24 +242,29 @@ class _Preparation:
                             f"{plate['apart']:.0f} of 255 grey levels); an avatar has one: give clips filmed in one "
                             "place with one framing, or prepare each by itself")
 
+    def _sound(self, footage: Footage) -> Data:
+        from geneface.speech.features import extract
+
+        say("Speech features ...")
+        extract(footage.sound(self.config, [0.0] * len(footage.clips))).save(self.out / "stages" / "sound.npz")
+        return {}
+
     def _sync(self, footage: Footage) -> Data:
         """How late the sound of each clip is, and by how much it is moved."""
-        detections = self._detections()
-        landmarks, valid = detections.landmarks, detections.valid
-        offsets, shifts, drifts = [], [], []
+        speech = SpeechFeatures.load(self.out / "stages" / "sound.npz")
+        expression = FaceTrack.load(self.out / "face.npz").expression
+        timings, fps, tune = [], self.config.fps, melody(speech)
         for clip, label in zip(footage.clips, self.labels):
-            audio, _ = cut_sound(clip.seen.sound, clip.seen.take, self.config)
-            opening = relative_mouth_opening(landmarks[clip.frames])
-            opening = fill(opening[:, None], valid[clip.frames])[:, 0]
-            offset, shift = correction(opening, audio, self.config.sample_rate, self.config.fps)
-            shift = shift if self.config.correct_sync else 0.0
-            if shift:
-                which = "late" if shift > 0 else "early"
-                say(f"{label}: the sound is {abs(shift):.1f} frames too {which}; moved")
-            offsets.append(offset)
-            shifts.append(shift)
-            drifts.append(audio_drift(opening, audio, self.config.sample_rate, self.config.fps))
-        return {"offsets": offsets, "shifts": shifts, "drifts": drifts}
+            first, end = (round(frame * speech.fps / fps) for frame in (clip.first, clip.first + len(clip.seen.take)))
+            timing = sound_timing(speech.content[first:end], tune[first:end], expression[clip.frames], fps)
+            if not self.config.correct_sync:
+                timing = replace(timing, shift=0.0)
+            if timing.shift:
+                which = "late" if timing.shift > 0 else "early"
+                say(f"{label}: the sound is {abs(timing.shift):.1f} frames too {which}; moved")
+            timings.append(timing)
+        return {"offsets": [timing.offset for timing in timings], "shifts": [timing.shift for timing in timings],
+                "drifts": [timing.drift for timing in timings]}
 
     def _landmarks(self, count: int) -> Data:
         stretches = detect_in_stretches(self.frames.read, count, self.config.fps)
@@ -326,12 +331,15 @@ class _Preparation:
         count, digest = write_torso(self.frames, self.masks, self.torso, landmarks, plate, jumps)
         return {"torso": count, "sha256": digest}
 
-    def _speech(self, audio: np.ndarray) -> Data:
-        from geneface.speech.features import extract
+    def _speech(self, footage: Footage, shifts: list[float]) -> Data:
+        audio = footage.sound(self.config, shifts)
+        if any(shifts):
+            from geneface.speech.features import extract
 
-        say("Speech features ...")
+            features = extract(audio)
+        else:  # heard already
+            features = SpeechFeatures.load(self.out / "stages" / "sound.npz")
         media.write_wav(self.out / "audio.wav", audio, self.config.sample_rate)
-        features = extract(audio)
         features.save(self.out / "speech.npz")
         return {"voiced": float((features.voicing > 0.5).mean()), "spoken": float((features.speech > 0.5).mean()),
                 "pitch_agreement": features.pitch_agreement}

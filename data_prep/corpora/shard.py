@@ -78,26 +78,32 @@ def make_shard(task: ShardTask, folder: str, config: CorpusConfig) -> str:
     begin = time.process_time()
     dropped: dict[str, str] = {}
     recordings = _checked(task.sources, Path(folder), config, dropped)
-    lags = offsets(recordings)
-    for clip, lag in zip(recordings, lags):
-        if lag is not None and abs(lag) > config.max_offset_frames:
-            dropped[clip.name] = f"sound and picture are more than {config.max_offset_frames:g} frames apart"
-    kept = [(clip, lag) for clip, lag in zip(recordings, lags) if clip.name not in dropped]
-    tracked = _tracked(kept, _people(task, [clip for clip, _ in kept], Path(folder)), config, dropped)
+    tracked = _tracked(recordings, _people(task, recordings, Path(folder)), config, dropped)
+    clips, expressions = [clip for clip, _ in tracked], [expression for _, expression in tracked]
     # Of the files, not of their number of renderings: more of them leave the first as they are.
     names = " ".join(source.name for source in task.sources)
     seed = int.from_bytes(hashlib.sha256(f"{names} {config.seed}".encode()).digest()[:8], "big")
-    clips = [clip for clip, _, _ in tracked]
-    renderings = [render(number, clips, seed, config.streamed) for number in range(config.renderings)]
+    recorded = render(0, clips, seed, config.streamed)
+    lags = offsets(clips, recorded, expressions)
+    kept = []
+    for i, (clip, lag) in enumerate(zip(clips, lags)):
+        if lag is not None and abs(lag) > config.max_offset_frames:
+            dropped[clip.name] = f"sound and picture are more than {config.max_offset_frames:g} frames apart"
+        else:
+            kept.append(i)
+    renderings = [[recorded[i] for i in kept]]
+    renderings += [render(number, [clips[i] for i in kept], seed, config.streamed)
+                   for number in range(1, config.renderings)]
     basis = load_basis()
     shard = []
-    for i, (clip, lag, expression) in enumerate(tracked):
-        info = ClipInfo(clip.name, clip.speaker, clip.transcript.text, clip.transcript.words, lag)
-        landmarks = np.asarray(basis.landmarks68(expression), np.float32)
-        shard.append(TrainingClip(info, expression, landmarks, tuple(r[i] for r in renderings)))
+    for place, i in enumerate(kept):
+        clip = clips[i]
+        info = ClipInfo(clip.name, clip.speaker, clip.transcript.text, clip.transcript.words, lags[i])
+        landmarks = np.asarray(basis.landmarks68(expressions[i]), np.float32)
+        shard.append(TrainingClip(info, expressions[i], landmarks, tuple(r[place] for r in renderings)))
     write_shard(path, shard, config.renderings, {
         "dropped": dropped, "sources": [source.name for source in task.sources],
-        "sha256": [_digest(clip, expression) for clip, _, expression in tracked],
+        "sha256": [_digest(clips[i], expressions[i]) for i in kept],
         "cpu_seconds": round(time.process_time() - begin, 2),
     })
     if not config.keep_detections:
@@ -140,14 +146,13 @@ def _people(task: ShardTask, clips: list[Recording], folder: Path) -> dict[tuple
     return people
 
 
-def _tracked(clips: list[tuple[Recording, float | None]], people: dict[tuple[str, Size], Person], config: CorpusConfig,
-             dropped: dict[str, str]) -> list[tuple[Recording, float | None, np.ndarray]]:
-    """Clip, lag and expression weights [T,52] of those that the head basis fits."""
+def _tracked(clips: list[Recording], people: dict[tuple[str, Size], Person], config: CorpusConfig,
+             dropped: dict[str, str]) -> list[tuple[Recording, np.ndarray]]:
+    """Clip and expression weights [T,52] of those that the head basis fits."""
     tracked = []
-    for clip, lag in clips:
+    for clip in clips:
         try:
-            weights = expression_of(clip, people[clip.speaker, clip.size], config.max_fit_error)
-            tracked.append((clip, lag, weights))
+            tracked.append((clip, expression_of(clip, people[clip.speaker, clip.size], config.max_fit_error)))
         except Dropped as error:
             dropped[clip.name] = str(error)
     return tracked

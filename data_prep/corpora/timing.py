@@ -1,43 +1,30 @@
 """How far sound and picture of a corpus' clips are apart.
 
-Ten seconds of speech are needed to tell; clips of one speaker, cut from one recording or made on one set, lag alike, so
-short ones are measured together.
+Clips of one speaker, cut from one recording or made on one set, lag alike: short ones share the median of all.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from data_prep.tracking.smooth import fill
-from geneface.corpus import FPS
-from geneface.face.landmarks import relative_mouth_opening
-from geneface.speech.sync import audio_offset
+from data_prep.timing import sound_timing
+from geneface.corpus import Rendering
 
-from .clips import SAMPLE_RATE, Recording
+from .clips import Recording
 
-_ENOUGH = 500  # frames: a clip so long is measured on its own
-_MOST = 3000  # frames measured together
+_ENOUGH = 250  # frames: a clip so long is told by itself
 
 
-def offsets(clips: list[Recording]) -> list[float | None]:
-    """Lag of every clip's sound behind its picture [frames], None where it cannot be told."""
-    together: dict[str, list[int]] = {}
-    out: list[float | None] = [None] * len(clips)
-    for i, clip in enumerate(clips):
-        if clip.frames >= _ENOUGH:
-            out[i] = _offset([clip])
-        else:
-            together.setdefault(clip.speaker, []).append(i)
-    for members in together.values():
-        lengths = np.cumsum([clips[i].frames for i in members])
-        measured = [clips[i] for i, length in zip(members, lengths) if length <= _MOST] or [clips[members[0]]]
-        lag = _offset(measured)
-        for i in members:
-            out[i] = lag
+def offsets(clips: list[Recording], heard: list[Rendering], expressions: list[np.ndarray]) -> list[float | None]:
+    """Lag of every clip's sound behind its picture [frames], None where it cannot be told.
+
+    Args:
+        heard: features of the clips' sound as recorded.
+        expressions: [T, 52] tracked weights of each.
+    """
+    out = [sound_timing(sound.content, sound.melody, expression).offset for sound, expression in zip(heard, expressions)]
+    for speaker in {clip.speaker for clip in clips}:
+        short = [i for i, clip in enumerate(clips) if clip.speaker == speaker and clip.frames < _ENOUGH]
+        told = [out[i] for i in short if out[i] is not None]
+        for i in short:
+            out[i] = float(np.median(told)) if told else None
     return out
-
-
-def _offset(clips: list[Recording]) -> float | None:
-    openings = [fill(relative_mouth_opening(clip.detections.landmarks), clip.detections.valid) for clip in clips]
-    # The mouth of each about its own mean: a step from clip to clip would be taken for movement.
-    opening = np.concatenate([opening - opening.mean() for opening in openings])
-    return audio_offset(opening, np.concatenate([clip.audio for clip in clips]), SAMPLE_RATE, FPS)

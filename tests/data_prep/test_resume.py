@@ -94,12 +94,12 @@ PICTURES = {"frames", "landmarks", "track", "background", "masks", "torso", "syn
     ({"size": 136}, PICTURES),
     ({"jpeg_quality": 90}, PICTURES),
     ({"plate_samples": 12}, {"background", "masks", "torso"}),
-    ({"photometric": True}, {"track", "masks", "torso"}),
+    ({"photometric": True}, {"track", "masks", "torso", "sync"}),
     ({"correct_sync": False}, {"sync"}),  # nothing was moved, so the sound stays as it was
     ({"held_out": 5}, set()),
     ({"min_seconds": 2.0}, set()),
     ({"allow_silent": False}, set()),
-    ({"fps": 24.0}, {"scan", "speech"} | PICTURES),
+    ({"fps": 24.0}, {"scan", "sound", "speech"} | PICTURES),
 ], ids=lambda value: ",".join(value) or "nothing")
 def test_a_changed_option_redoes_what_depends_on_it(clip, unbroken, tmp_path, monkeypatch, options, expected):
     person = tmp_path / "person"

@@ -189,17 +189,13 @@ def test_bad_fits_are_dropped(monkeypatch):
 
 
 def test_short_clips_of_a_speaker_are_timed_together(monkeypatch):
-    seen = []
-
-    def offset(opening, audio, rate, fps):
-        assert len(audio) == 640 * len(opening)
-        seen.append(len(opening))
-        return 1.5 if len(opening) > 250 else None
-
-    monkeypatch.setattr(timing, "audio_offset", offset)
-    short = [clip(f"a{i}", 100, speaker="a") for i in range(4)]
-    many = [*short, clip("long", 600, speaker="a"), clip("b", speaker="b")]
-    assert timing.offsets(many) == [1.5, 1.5, 1.5, 1.5, 1.5, None] and sorted(seen) == [60, 400, 600]
+    told = {100: 1.5, 110: 2.5, 120: 8.0, 600: -3.0, 60: None}
+    monkeypatch.setattr(timing, "sound_timing",
+                        lambda content, melody, expression: SimpleNamespace(offset=told[len(expression)]))
+    many = [clip(f"a{n}", n, speaker="a") for n in (100, 110, 120, 600)] + [clip("b", 60, speaker="b")]
+    heard = [SimpleNamespace(content=None, melody=None)] * 5
+    expressions = [np.zeros((one.frames, 52)) for one in many]
+    assert timing.offsets(many, heard, expressions) == [2.5, 2.5, 2.5, -3.0, None]
 
 
 def test_plan_covers_every_file_once():
