@@ -95,8 +95,9 @@ class LipReader(nn.Module):
     def ctc(self, log_probs: torch.Tensor, mask: torch.Tensor, words: Sequence[Sequence[str]]) -> torch.Tensor:
         """`loss` from log-probabilities."""
         labels = [self.encode(sentence) for sentence in words]
-        return F.ctc_loss(log_probs.transpose(0, 1), torch.tensor([label for row in labels for label in row]),
-                          mask.sum(1).long(), torch.tensor([len(row) for row in labels]), zero_infinity=True)
+        targets = torch.tensor([label for row in labels for label in row], device=log_probs.device)
+        frames = tuple(mask.sum(1).long().tolist())
+        return F.ctc_loss(log_probs.transpose(0, 1), targets, frames, tuple(map(len, labels)), zero_infinity=True)
 
     def knows(self, words: Iterable[str]) -> bool:
         """Whether all words are in the vocabulary."""

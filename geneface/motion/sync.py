@@ -172,7 +172,8 @@ def contrast(sound: torch.Tensor, lips: torch.Tensor, weight: torch.Tensor, mask
     """
     frames = sound.shape[2]
     logits = sound.transpose(1, 2) @ lips / temperature
-    lag = torch.arange(frames)[None] - torch.arange(frames)[:, None]
+    place = torch.arange(frames, device=sound.device)
+    lag = place[None] - place[:, None]
     impossible = (lag.abs() == 1)[None] | (mask[:, None, :] == 0)
     from_sound = logits.masked_fill(impossible, -torch.inf)
     from_lips = logits.transpose(1, 2).masked_fill(impossible, -torch.inf)

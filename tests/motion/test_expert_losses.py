@@ -1,6 +1,7 @@
 """Losses of frozen experts: what they are given, when they have a say, and where their gradient goes."""
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,12 @@ from geneface.fit.motion.batches import Sampler
 from geneface.fit.motion.experts import Experts
 from geneface.fit.motion.objective import Objective
 from geneface.fit.motion.processes import Processes
+from geneface.fit.motion.train import Training
 from geneface.motion.baseline import MelRegression
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.vae import GeneratorSpec, MotionGenerator
+
+from tests.pretended_device import PretendedDevice
 
 from .corpora import write_small_corpus
 
@@ -118,3 +122,27 @@ def test_shipped_experts_move_the_generator(parts):
         model.zero_grad()
         opinions[name].backward(retain_graph=True)
         assert opinions[name] > 0.5 and model.motion_out.weight.grad.abs().sum() > 0, name
+
+
+def test_a_step_makes_every_tensor_on_its_device(parts, tmp_path, monkeypatch):
+    """A device that is not there: the same losses as on the CPU, and no tensor of the one meets one of the other."""
+    monkeypatch.setattr("geneface.fit.motion.objective.autocast", lambda device: nullcontext())
+    corpus = MotionCorpus(write_small_corpus(tmp_path / "corpus"))
+    monkeypatch.setattr("geneface.fit.motion.batches._words", lambda *_: ["bin", "blue"])
+    config = replace(CONFIG, steps=10, experts_from=0.0, sample_weight=0.5)
+
+    def losses(device: torch.device) -> list[dict]:
+        spec = GeneratorSpec(DRIVEN, hidden=16, dropout=0.0)
+        training = Training([corpus], tmp_path / "m.safetensors", config, Processes(0, 1, device),
+                            MouthMeasures.of_basis(), spec)
+        training.baseline.eval()  # dropout is drawn on the device
+        made = [training._step(training._objective, step, 0.0) for step in range(2)]
+        training.save()
+        assert {value.device for value in training.average.state_dict().values()} == {device}
+        return made
+
+    expected = losses(torch.device("cpu"))
+    with PretendedDevice() as device:
+        actual = losses(device)
+    for one, other in zip(actual, expected):
+        assert one == pytest.approx(other, rel=2e-3)

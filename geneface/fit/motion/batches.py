@@ -122,7 +122,8 @@ class Sampler:
 
 def _words(corpus: MotionCorpus, index: int) -> list[str]:
     """What is said in a clip, as far as the corpus knows."""
-    return (corpus.about(index).text or "").split()
+    about = corpus.about(index)
+    return [word for *_, word in about.words] if about.words else (about.text or "").split()
 
 
 def shares(corpora: list[MotionCorpus], given: str, name: str) -> np.ndarray:

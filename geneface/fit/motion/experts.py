@@ -71,6 +71,7 @@ class Experts:
             parts["sync"] = self.sync.loss(batch.plain_content, batch.plain_melody, mouth, mask)
         if self.reader is not None:
             said = [i for i, words in enumerate(batch.words) if words and self.reader.knows(words)]
-            parts["reader"] = (self.reader.loss(mouth[said], mask[said], [batch.words[i] for i in said]) if said
+            chosen = torch.tensor(said, dtype=torch.long, device=mouth.device)
+            parts["reader"] = (self.reader.loss(mouth[chosen], mask[chosen], [batch.words[i] for i in said]) if said
                                else mouth.new_zeros(()))
         return parts

@@ -3,14 +3,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...config import MotionConfig
 from ...corpus import MotionCorpus
-from ...motion.evaluate import corpus_metrics
 from ...motion.measures import MouthMeasures
 from ...motion.vae import MotionGenerator
-from .validation import held_out, mouth_animation
+from .validation import held_out, mouth_animation, validation_metrics
 
-_VALIDATED = 20  # held-out clips of each corpus that a checkpoint is measured on
-_SHOWN = 3  # of them, that are shown moving
+_SHOWN = 3  # held-out clips of each corpus, moving
 
 
 class Monitor:
@@ -44,15 +43,15 @@ class Monitor:
                 self._log.add_scalar(f"{group}/{name}", value, step)
 
     def validate(self, model: MotionGenerator, corpora: list[MotionCorpus], measures: MouthMeasures,
-                 step: int) -> None:
+                 config: MotionConfig, step: int) -> None:
         """Figures and moving mouths of held-out clips, corpus by corpus (`held_out`, `held_out_1` ...)."""
         for number, corpus in enumerate(corpora):
             if not len(corpus.test):
                 continue
             group = f"held_out_{number}" if number else "held_out"
-            self.scalars(group, corpus_metrics(model, corpus, measures, limit=_VALIDATED), step)
+            self.scalars(group, validation_metrics(model, corpus, measures, config), step)
             self.animation(f"{group}/tracked, generated, two samples",
-                           mouth_animation(model, corpus, held_out(corpus, _SHOWN)[:_SHOWN], measures), step)
+                           mouth_animation(model, corpus, held_out(corpus, _SHOWN), measures), step)
 
     def animation(self, name: str, gif: bytes, step: int) -> None:
         """An animated GIF, which tensorboard shows as the browser does."""

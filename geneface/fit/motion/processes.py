@@ -46,7 +46,7 @@ class Processes:
         if self.count == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(module, devices, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(module, devices)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class Training:
                         monitor.scalars("train", scalars, step)
                     if first and time.monotonic() - last_save > 60 * config.checkpoint_minutes:
                         self.save()
-                        monitor.validate(self._evaluated(), self._corpora, self._measures, step)
+                        monitor.validate(self._evaluated(), self._corpora, self._measures, config, step)
                         last_save = time.monotonic()
             except KeyboardInterrupt:
                 if first:

@@ -6,21 +6,38 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ...config import MotionConfig
 from ...corpus import FPS, MotionCorpus
 from ...face.landmarks import LIPS_68
 from ...motion.baseline import MelRegression
-from ...motion.comparison import predict_weights
+from ...motion.comparison import compare_clips, predict_weights
+from ...motion.judges import reading_metrics, sync_metrics
+from ...motion.lipreader import LipReader
 from ...motion.measures import MouthMeasures
 from ...motion.metrics import mouth_metrics
+from ...motion.sync import SyncExpert
 from ...motion.vae import MotionGenerator
 
+_VALIDATED = 20  # held-out clips of each corpus that a checkpoint is measured on
 _PANEL = 160  # [px]
 _OUTER, _INNER = slice(0, 12), slice(12, 20)  # of the 20 lip points: two closed outlines
 
 
 def held_out(corpus: MotionCorpus, limit: int) -> np.ndarray:
-    """At most about `limit` of the held-out clips, evenly spread."""
-    return corpus.test[:: max(1, len(corpus.test) // limit)]
+    """At most `limit` of the held-out clips, evenly spread."""
+    return corpus.test[:: max(1, len(corpus.test) // limit)][:limit]
+
+
+def validation_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: MouthMeasures,
+                       config: MotionConfig) -> dict:
+    """Landmarks, sync and lip reading of 20 held-out clips.
+
+    Lips are read by the expert: what the judge says must stay unknown while anybody can still choose.
+    """
+    compared = compare_clips(model, corpus, held_out(corpus, _VALIDATED), measures)
+    return (mouth_metrics([(one.generated, one.tracked) for one in compared])
+            | sync_metrics(compared, SyncExpert.load(config.sync_expert))
+            | reading_metrics(compared, LipReader.load(config.lip_reader)))
 
 
 def baseline_metrics(baseline: MelRegression, corpus: MotionCorpus, measures: MouthMeasures) -> dict:
