@@ -59,23 +59,22 @@ class _Epochs:
     """
 
     def __init__(self, corpus: MotionCorpus, seed: int) -> None:
-        self._corpus, self._seed, self._epoch = corpus, seed, -1
+        self._clips, self._seed, self._epoch = corpus.train, seed, -1
+        self._shards = corpus.shard[self._clips]
         self._order = np.zeros(0, np.int64)
 
     def clip(self, number: int) -> int:
         """Index of the clip that comes after `number` others."""
-        epoch, place = divmod(number, len(self._corpus.train))
+        epoch, place = divmod(number, len(self._clips))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(np.random.default_rng([self._seed, epoch]))
         return int(self._order[place])
 
     def _shuffled(self, random: np.random.Generator) -> np.ndarray:
-        clips = self._corpus.train
-        shard = self._corpus.shard[clips]
-        rank = random.permutation(int(shard.max()) + 1)[shard]  # place of each clip's shard in the new order
+        rank = random.permutation(int(self._shards.max()) + 1)[self._shards]  # of each clip's shard in the new order
         # Places are counted without the shards that hold nothing to train on.
         window = np.unique(rank, return_inverse=True)[1] // _WINDOW
-        return clips[np.lexsort((random.random(len(clips)), window))]
+        return self._clips[np.lexsort((random.random(len(self._clips)), window))]
 
 
 class Sampler:

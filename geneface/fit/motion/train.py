@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -205,7 +206,7 @@ class Training:
     def _identity(self) -> dict:
         """What must be unchanged for a run to go on."""
         return {"config": {name: getattr(self.config, name) for name in _FIXED}, "spec": asdict(self.model.spec),
-                "clips": [corpus.names for corpus in self._corpora]}
+                "clips": [hashlib.sha256("\n".join(corpus.names).encode()).hexdigest() for corpus in self._corpora]}
 
     def _evaluated(self) -> MotionGenerator:
         """The average, as it is used."""
