@@ -11,6 +11,7 @@ from geneface.cli.motion import EVALUATE_KEYS
 from geneface.config import MotionConfig
 from geneface.corpus import MotionCorpus
 from geneface.errors import UserError
+from geneface.face.arkit import ARKIT_NAMES
 from geneface.fit.motion import train_motion
 from geneface.motion.baseline import MelRegression, baseline_path
 from geneface.motion.evaluate import evaluate_motion
@@ -76,6 +77,24 @@ def test_resume_gives_the_same_weights(corpus, trained, tmp_path):
     whole, parts = MotionGenerator.load(trained[0])[0].state_dict(), MotionGenerator.load(out)[0].state_dict()
     for name in whole:
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_several_corpora(corpus, tmp_path):
+    """By default each gives as many clips as it has; the model's motion is the first one's."""
+    other = write_small_corpus(tmp_path / "other", clips=4, seed=1)
+    out = tmp_path / "motion.safetensors"
+    train_motion([corpus, other], out, replace(CONFIG, steps=2, trust="1,0.5"))
+    model, info = MotionGenerator.load(out)
+    assert [(row["clips"], row["share"], row["trust"]) for row in info["corpora"]] == [(9, 0.75, 1.0), (3, 0.25, 0.5)]
+    assert [row["held_out"]["clips"] for row in info["corpora"]] == [3, 1]
+    data = MotionCorpus(corpus)
+    clips = [data.clip(int(i), n % 2).expression for n, i in enumerate(data.train)]
+    driven = [ARKIT_NAMES.index(name) for name in model.spec.driven]
+    torch.testing.assert_close(model.weight_mean, torch.cat(clips)[:, driven].mean(0), rtol=0, atol=1e-3)
+    with pytest.raises(UserError, match="another corpus"):
+        train_motion([corpus], out, replace(CONFIG, steps=3, trust="1"))
+    with pytest.raises(UserError, match="mix=1,2,3: give one number"):
+        train_motion([corpus, other], tmp_path / "m.safetensors", replace(CONFIG, mix="1,2,3"))
 
 
 def test_checkpoint_of_another_run_is_refused(corpus, tmp_path):
