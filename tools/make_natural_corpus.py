@@ -1,6 +1,8 @@
-"""Make a motion corpus of natural sentences read by text-to-speech, with lips learned from GRID.
+"""Make a motion corpus of natural sentences read by text-to-speech, with lips learned from GRID; or GRID's own spoken
+again by other voices.
 
-    python tools/make_natural_corpus.py GRID.corpus -o natural.corpus --each 24
+    python tools/make_natural_corpus.py GRID.corpus -o natural.corpus --download VOICES --each 24
+    python tools/make_natural_corpus.py GRID.corpus -o grid_voices.corpus --download VOICES --again 2
 
 GRID.corpus is what `geneface prepare-corpus` made of GRID talkers. Needs espeak-ng and flite (apt-get install) and
 onnxruntime (pip install); voices are downloaded once to --download. Stopped, it goes on with the voice it was at.
@@ -18,6 +20,7 @@ from data_prep.voices.engines import espeak, flite  # noqa: E402
 from data_prep.voices.lips import LipModel  # noqa: E402
 from data_prep.voices.natural import learn_lips, make_natural_corpus, readings  # noqa: E402
 from data_prep.voices.neural import joe, kokoro  # noqa: E402
+from data_prep.voices.revoice import add_voices  # noqa: E402
 from geneface.corpus import MotionCorpus  # noqa: E402
 from geneface.errors import UserError  # noqa: E402
 
@@ -25,24 +28,29 @@ ESPEAK = {"+m3": 35, "+f2": 60, "+klatt2": 45, "+m7": 55, "+f4": 45}  # variants
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("corpus", type=Path, help="prepared GRID corpus that lips are learned from")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--download", type=Path, required=True, help="folder that keeps the voices")
     parser.add_argument("--each", type=int, default=24, help="sentences a voice reads")
     parser.add_argument("--renderings", type=int, default=2)
+    parser.add_argument("--again", type=int, default=0,
+                        help="write the corpus' own sentences with so many more renderings by other voices instead")
     parser.add_argument("--steps", type=int, default=600, help="of the lip model")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
-        file = arguments.out / "lips.safetensors"
-        if not file.is_file():
-            learn_lips(MotionCorpus(arguments.corpus), arguments.steps, arguments.seed).save(file, {
-                "corpus": MotionCorpus(arguments.corpus).info, "steps": arguments.steps, "seed": arguments.seed})
         foreign = ("de", "fr", "it", "es", "ja", "cmn-Latn-pinyin")
         voices = [joe(arguments.download), *(flite(name) for name in ("slt", "rms", "awb", "kal16")),
                   *(espeak(f"espeak{variant}", ("en", *foreign), variant, pitch) for variant, pitch in ESPEAK.items()),
                   *kokoro(arguments.download, arguments.seed)]
+        if arguments.again:
+            add_voices(MotionCorpus(arguments.corpus), voices, arguments.out, arguments.again, arguments.seed)
+            return 0
+        file = arguments.out / "lips.safetensors"
+        if not file.is_file():
+            learn_lips(MotionCorpus(arguments.corpus), arguments.steps, arguments.seed).save(file, {
+                "corpus": MotionCorpus(arguments.corpus).info, "steps": arguments.steps, "seed": arguments.seed})
         result = make_natural_corpus(readings(voices, arguments.each, arguments.seed), LipModel.load(file),
                                      arguments.out, arguments.renderings, arguments.seed)
     except UserError as error:

@@ -62,10 +62,8 @@ def _whole(clip: Recording, streamed: bool) -> Rendering:
 
 def _session(clips: list[Recording], random: np.random.Generator, altered: bool,
              streamed: bool) -> list[Rendering]:
-    """Clips joined to one recording, most of the silence around their sentences cut, that begins anywhere in the
-    encoder's window."""
-    place = int(random.integers(0, int(3 * FPS)))
-    parts, places = [np.zeros(place * SAMPLES, np.float32)], []
+    """Clips joined to one recording, most of the silence around their sentences cut."""
+    parts = []
     alter = _voice(random) if altered else None
     for clip in clips:
         low, high = sentence(clip.audio, random)
@@ -73,10 +71,25 @@ def _session(clips: list[Recording], random: np.random.Generator, altered: bool,
         if alter is not None:
             audio, times = alter(audio)
             times = np.clip(low + times, 0, clip.frames - 1)
-        parts.append(audio * 10 ** (random.uniform(-6, 6) / 20))
+        parts.append((audio, times))
+    return joined(parts, random, altered, streamed)
+
+
+def joined(parts: list[tuple[np.ndarray, np.ndarray]], random: np.random.Generator, altered: bool,
+           streamed: bool = False) -> list[Rendering]:
+    """Sounds [640 T] with their times [T] as one recording that begins anywhere in the encoder's window.
+
+    Args:
+        altered: whether rooms, noise and lines change it.
+        streamed: as of `heard`.
+    """
+    place = int(random.integers(0, int(3 * FPS)))
+    sounds, places = [np.zeros(place * SAMPLES, np.float32)], []
+    for audio, times in parts:
+        sounds.append(audio * 10 ** (random.uniform(-6, 6) / 20))
         places.append((place, times))
         place += len(times)
-    audio = np.concatenate(parts).astype(np.float32)
+    audio = np.concatenate(sounds).astype(np.float32)
     features = heard(_sent(audio, random) if altered else audio, streamed)
     return [Rendering(*(part[2 * at:2 * (at + len(times))] for part in features), times) for at, times in places]
 

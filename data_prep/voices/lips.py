@@ -1,8 +1,8 @@
 """Phones to lips: what a talker's mouth does for phones in their context, learned from aligned recordings.
 
 The phones come as what the mouth does for them (`phones.features`), not by their names, so that the model can be given
-phones that it was not trained on; with them come how long each lasts and how far it has got, and from the sound how loud
-and how high it is. Convolutions see 0.4 s to either side: lips round for a vowel before the consonants that precede it.
+phones that it was not trained on; with them come how long each lasts and how far it has got, and from the sound how
+loud and how high it is. Convolutions see 0.4 s to either side: lips round for a vowel before the consonants that precede it.
 """
 from __future__ import annotations
 
