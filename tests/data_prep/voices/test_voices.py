@@ -131,7 +131,7 @@ def a_voice() -> Voice:
 
 def test_a_corpus_of_a_voice(tmp_path, monkeypatch):
     """Lips move with the sound in every rendering, sentences are held out by their words, and what is there is kept."""
-    def heard(audio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def heard(audio: np.ndarray, streamed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         level = np.abs(audio[:len(audio) // 320 * 320]).reshape(-1, 320).mean(1)
         return tuple(np.tile(level[:, None], (1, width)).astype(np.float32) for width in (512, 3, 80))
 
