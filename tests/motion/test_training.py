@@ -13,6 +13,7 @@ from geneface.corpus import MotionCorpus
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.fit.motion import train_motion
+from geneface.fit.motion.objective import Objective
 from geneface.motion.baseline import MelRegression, baseline_path
 from geneface.motion.evaluate import evaluate_motion
 from geneface.motion.measures import MouthMeasures
@@ -62,15 +63,18 @@ def test_baseline_learns_beside_it(corpus, trained):
         MelRegression.load(out.parent / "broken.safetensors")
 
 
-def test_resume_gives_the_same_weights(corpus, trained, tmp_path):
-    """Stopped after half the steps and started again: the same as in one go."""
+def test_resume_gives_the_same_weights(corpus, trained, tmp_path, monkeypatch):
+    """Stopped in the middle of a step and started again: the same as in one go."""
     out = tmp_path / "motion.safetensors"
 
     def stop(step, parts):
-        if step == 5:
-            raise KeyboardInterrupt
+        if step == 5:  # the next step is stopped in its middle
+            monkeypatch.setattr(Objective, "forward", interrupt)
 
-    with pytest.raises(KeyboardInterrupt):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as monkeypatch, pytest.raises(KeyboardInterrupt):
         train_motion(corpus, out, CONFIG, on_step=stop)
     assert not out.exists()
     train_motion(corpus, out, CONFIG)

@@ -109,6 +109,7 @@ class Training:
             self._mix *= [len(corpus.train) for corpus in corpora]
         self._mix /= self._mix.sum()
         self._sampler = Sampler(corpora, resting, self._mix, self._trust, config, processes)
+        self._drawn = list(self._sampler.drawn)  # after the last whole step: a stop may come in the middle of one
         for module in (self.model, self.baseline):
             module.to(processes.device)
         self.average, self.average_baseline = copy.deepcopy(self.model), copy.deepcopy(self.baseline)
@@ -168,7 +169,7 @@ class Training:
         decay = min(0.999, (1 + step) / (10 + step))
         _follow(self.average, self.model, decay)
         _follow(self.average_baseline, self.baseline, decay)
-        self.done = step + 1
+        self.done, self._drawn = step + 1, list(self._sampler.drawn)
         return scalars
 
     def finish(self, minutes: float) -> dict:
@@ -189,13 +190,13 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint."""
         checkpoint.save(self._checkpoint, self._modules(), self._optimiser,
-                        {"step": self.done, "drawn": self._sampler.drawn}, self._identity())
+                        {"step": self.done, "drawn": self._drawn}, self._identity())
 
     def restore(self) -> None:
         """Go on from the checkpoint where there is one. Raises UserError where it is damaged or of another run."""
         state = checkpoint.restore(self._checkpoint, self._modules(), self._optimiser, self._identity())
         if state is not None:
-            self.done, self._sampler.drawn = state["step"], state["drawn"]
+            self.done, self._drawn, self._sampler.drawn = state["step"], state["drawn"], list(state["drawn"])
             if self._processes.first:
                 say(f"going on from step {self.done}")
 
