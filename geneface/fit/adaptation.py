@@ -14,12 +14,11 @@ import numpy as np
 from ..config import MotionConfig
 from ..face.landmarks import mouth_opening, mouth_width
 from ..metrics.evaluate import excerpt
-from ..motion.behaviour import silence
 from ..motion.manifold import PersonSpace
 from ..motion.measures import MouthMeasures
 from ..motion.metrics import mouth_metrics
 from ..motion.person import Person, is_driven
-from ..motion.postnet import PostNet, Regression, fingerprint
+from ..motion.postnet import PostNet, Regression, fingerprint, per_frame
 from ..motion.predict import hear
 from ..motion.style import SpeakingStyle
 from ..motion.vae import MotionGenerator
@@ -114,14 +113,15 @@ class _Recording:
                  config: MotionConfig, measures: MouthMeasures) -> None:
         self.generator, self.config, self.measures = generator, config, measures
         self.heard = hear(speech, generator, config).part(range(count))
-        self.quiet = silence(speech, count, person.fps)
         self.driven = np.flatnonzero(is_driven(generator))
         tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
-        spoken = self.valid & (self.quiet < _QUIET)
+        spoken = self.valid & (self.heard.quiet < _QUIET)
         self.offset = lip_offset(measures.landmarks(self.heard.likeliest), measures.landmarks(tracked), spoken)
         # Lips that are late for their sound are a fault of the recording, not a habit to learn.
         self.expression = _later(tracked, self.offset)
         self.landmarks = measures.landmarks(self.expression).astype(np.float32)
+        own = per_frame(self.heard.spoken)
+        self.voice = np.stack([own.mean(0), own.std(0)]) if len(own) else np.zeros((2, speech.content.shape[1]), np.float32)
         rows = np.flatnonzero(spoken)
         self.rows = rows[:: -(-len(rows) // _MOST_FRAMES) or 1]
         if len(rows) >= _LEAST_FRAMES:
@@ -132,7 +132,7 @@ class _Recording:
         seen = self.valid.copy()
         seen[self.rows[~kept]] = False
         space = PersonSpace(self.landmarks[seen], self.expression[seen])
-        person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.quiet < _QUIET), space)
+        person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.heard.quiet < _QUIET), space)
         if penalty is None:
             return person
         base = person.base(self.heard.likeliest, self.generator, self.config)
@@ -141,7 +141,7 @@ class _Recording:
         centre = self.expression[self.rows[kept]][:, self.driven].mean(0)
         return replace(person, postnet=PostNet(
             filters, bias, self.driven.astype(np.int32), np.array([gain], np.float32), centre.astype(np.float32),
-            fingerprint(self.generator)))
+            fingerprint(self.generator), self.voice))
 
     def measured(self, penalty: float | None, gain: float = 1.0) -> dict[str, Any]:
         """`mouth_metrics` of each block, predicted by the person as known from the other blocks."""
@@ -149,7 +149,8 @@ class _Recording:
         pairs = []
         for first, last in zip(edges, edges[1:]):
             person = self.learn((self.rows < first - _GAP) | (self.rows >= last + _GAP), penalty, gain)
-            weights = person.moves(self.heard.part(range(first, last)), self.generator, self.config, self.measures)
+            # Heard whole, for a voice is not told from another in a moment.
+            weights = person.moves(self.heard, self.generator, self.config, self.measures)[first:last]
             pairs.append((self.measures.landmarks(weights), self.landmarks[first:last]))
         return mouth_metrics(pairs)
 

@@ -15,6 +15,9 @@ from .style import SpeakingStyle
 from .vae import MotionGenerator
 
 
+_OTHER_VOICES = 0.3  # of the post-net's correction, where somebody else speaks: chosen on eight recordings
+
+
 @dataclass(frozen=True)
 class Heard:
     """What the generator made of speech.
@@ -23,16 +26,23 @@ class Heard:
         content: [N, C] features at 50 Hz, as it heard them.
         likeliest: [ceil(N/2), 52] the deterministic prediction.
         sampled: [ceil(N/2), 52] the motion asked for; `likeliest` at temperature 0.
+        quiet: [ceil(N/2)] how silent every frame is, 0 speech to 1 silence.
     """
 
     content: np.ndarray
     likeliest: np.ndarray
     sampled: np.ndarray
+    quiet: np.ndarray
+
+    @property
+    def spoken(self) -> np.ndarray:
+        """[N, C] the features of what is not silence."""
+        return self.content[self.quiet.repeat(2)[:len(self.content)] < 0.5]
 
     def part(self, frames: range) -> "Heard":
         """Of consecutive frames."""
         at = slice(frames.start, frames.stop)
-        return Heard(self.content[2 * frames.start:2 * frames.stop], self.likeliest[at], self.sampled[at])
+        return Heard(self.content[2 * frames.start:2 * frames.stop], self.likeliest[at], self.sampled[at], self.quiet[at])
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,9 @@ class Person:
         if self.postnet is not None and config.adaptation > 0:
             correction = self.postnet.correction(heard.content, heard.likeliest)
             own = self.postnet.widen(weights + correction, config.match_amplitude)
-            weights = weights + config.adaptation * (own - weights)
+            # What was learned of one voice misleads on another: there, part of it.
+            share = _OTHER_VOICES + (1 - _OTHER_VOICES) * self.postnet.familiarity(heard.spoken)
+            weights = weights + config.adaptation * share * (own - weights)
         gain = config.amplitude
         if self.prompt is not None:
             gain *= self.prompt.amplitude(self.style.opening_range) ** config.match_amplitude

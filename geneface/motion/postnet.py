@@ -16,6 +16,10 @@ from ..types import EXPRESSIONS, check_array, require
 from .vae import MotionGenerator
 
 REACH = 4  # frames (25 fps) on either side that a frame depends on
+# Distance of a voice's mean content from the person's own, in their standard deviations, less what so short an excerpt
+# is off by chance: parts of the same recording come below the first, other people's above the second.
+_OWN, _OTHER = 0.13, 0.2
+_CHANCE = 2.1  # squared distance of one frame of theirs; n frames are 1/n of it off
 _LEAST_SPREAD = 1e-5  # standard deviation below which an input says nothing
 
 
@@ -43,6 +47,7 @@ class PostNet:
         gain: the result's movement about `centre` is widened by it, for a regression moves less than a person.
         centre: [D] the person's mean weights.
         generator: [8] `fingerprint` of the generator that the generic motion must come from.
+        voice: [2, C] mean and standard deviation of the content features of the person's own speech.
     """
 
     filters: np.ndarray
@@ -51,6 +56,7 @@ class PostNet:
     gain: np.ndarray
     centre: np.ndarray
     generator: np.ndarray
+    voice: np.ndarray
 
     def __post_init__(self) -> None:
         driven = len(self.driven)
@@ -59,6 +65,7 @@ class PostNet:
         check_array("gain", self.gain, (1,))
         check_array("centre", self.centre, (driven,))
         check_array("generator", self.generator, (8,))
+        check_array("voice", self.voice, (2, self.filters.shape[1] - driven))
         require(not driven or 0 <= self.driven.min() <= self.driven.max() < EXPRESSIONS, "driven: not ARKit weights")
 
     def correction(self, content: np.ndarray, generic: np.ndarray) -> np.ndarray:
@@ -81,6 +88,19 @@ class PostNet:
             total += padded[i:i + len(generic)] @ taps
         out[:, self.driven] = total
         return out
+
+    def familiarity(self, content: np.ndarray) -> float:
+        """How near a voice is to the person's own: 1 as in parts of their recording, 0 as other people.
+
+        Args:
+            content: [N, C] features at 50 Hz where somebody speaks.
+        """
+        frames = per_frame(content)
+        if not len(frames):
+            return 0.0
+        away = (frames.mean(0) - self.voice[0]) / np.maximum(self.voice[1], _LEAST_SPREAD)
+        distance = max(0.0, float(np.mean(away**2)) - _CHANCE / len(frames)) ** 0.5
+        return float(np.clip((_OTHER - distance) / (_OTHER - _OWN), 0, 1))
 
     def widen(self, weights: np.ndarray, strength: float) -> np.ndarray:
         """Weights [T, 52] whose driven movement about the person's mean is widened by `gain`, to the power of

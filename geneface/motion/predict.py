@@ -62,12 +62,12 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     seed = config.seed if seed is None else seed
     prompt = SpeakingStyle.of_file(config.style) if config.style else None
     person = Person.generic(generator, prompt) if avatar is None else Person.of(avatar, generator, prompt)
-    weights = person.moves(hear(features, generator, config, seed), generator, config, measures)
+    heard = hear(features, generator, config, seed)
+    weights = person.moves(heard, generator, config, measures)
     frames = len(weights)
     motion = MotionSequence(measures.landmarks(weights).astype(np.float32), weights, np.zeros(frames, np.float32),
                             np.zeros((frames, 2), np.float32), float(FPS), source)
-    quiet = behaviour.silence(features, frames, FPS)
-    motion = edits.settle(motion, quiet, person.rest, config.silence_gate, measures)
+    motion = edits.settle(motion, heard.quiet, person.rest, config.silence_gate, measures)
     return _behave(motion, avatar, prompt or person.style, config, seed, measures)
 
 
@@ -103,4 +103,4 @@ def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionCon
     sampled = likeliest
     if config.temperature > 0:
         sampled = generate_weights(generator, content, tune, config.temperature, seed)
-    return Heard(content, likeliest, sampled)
+    return Heard(content, likeliest, sampled, behaviour.silence(features, len(likeliest), FPS))

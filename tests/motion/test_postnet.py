@@ -29,7 +29,8 @@ def recording(frames: int = 400, channels: int = 6, seed: int = 0):
 def learned(content, generic, target, penalty, rows) -> PostNet:
     regression = Regression(content, generic[:, DRIVEN], rows)
     filters, bias = regression.solve(target[rows], penalty, np.ones(len(rows), bool))
-    return PostNet(filters, bias, DRIVEN, np.ones(1, np.float32), np.zeros(2, np.float32), np.zeros(8, np.uint8))
+    return PostNet(filters, bias, DRIVEN, np.ones(1, np.float32), np.zeros(2, np.float32), np.zeros(8, np.uint8),
+                   np.stack([content.mean(0), content.std(0)]))
 
 
 def test_learns_a_filter_and_holds_on_frames_it_has_not_seen():
@@ -105,3 +106,13 @@ def test_fingerprint_tells_generators_apart():
     np.testing.assert_array_equal(fingerprint(one), fingerprint(other))
     other.rest[0] = 1
     assert (fingerprint(one) != fingerprint(other)).any()
+
+
+def test_a_voice_is_told_from_another():
+    content, generic, target = recording(frames=1000)
+    net = learned(content, generic, target, 1.0, np.arange(1000))
+    assert net.familiarity(content[:500]) == 1 and net.familiarity(content) == 1
+    assert net.familiarity(content + 0.5) == 0 and net.familiarity(content[:0]) == 0
+    nearly = content.copy()
+    nearly += 0.165 * content.std(0)
+    assert net.familiarity(nearly) == pytest.approx(0.5, abs=0.1)
