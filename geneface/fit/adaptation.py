@@ -1,7 +1,8 @@
 """Learning a person's post-net from their recording (part of `geneface fit`).
 
-Every figure that a choice rests on comes from predictions of blocks of the recording that were not learned from: blocks,
-not frames, for neighbouring frames are alike. Where the generic motion does as well, the person gets no post-net.
+Every figure that a choice rests on comes from predictions of blocks of the recording that were not learned from:
+blocks, not frames, for neighbouring frames are alike. Where the generic motion does as well, the person gets no
+post-net.
 """
 from __future__ import annotations
 
@@ -10,18 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..config import MotionConfig
-from ..face.landmarks import mouth_opening, mouth_width
 from ..metrics.evaluate import excerpt
-from ..motion.manifold import PersonSpace
+from ..motion.comparison import Comparison
+from ..motion.judges import lips, sync_metrics
+from ..motion.manifold import REFERENCES, PersonSpace
 from ..motion.measures import MouthMeasures
 from ..motion.metrics import mouth_metrics
 from ..motion.person import Person, is_driven
 from ..motion.postnet import PostNet, Regression, fingerprint, per_frame
 from ..motion.predict import hear
 from ..motion.style import SpeakingStyle
+from ..motion.sync import SyncExpert
 from ..motion.vae import MotionGenerator
+from ..speech.melody import melody
 from ..types import PreparedPerson, SpeechFeatures
 
 _BLOCKS = 5
@@ -33,10 +38,11 @@ _GAINS = (1.0, 1.6)
 _WORTH = 0.02  # a gain in correlation below this is chance
 _VELOCITY_SLACK = 0.02  # share by which the velocity error may rise, for lips that move more
 _FARTHEST_OFFSET = 8  # frames that a recording's sound and picture may be apart
-_CLEAR, _CLEAR_GAIN = 0.4, 0.05  # least correlation at an offset, and least gain over none, to believe it
+_CONFIDENT = 0.15  # least confidence of the sync expert to believe it
+_DRIFT = 1.0  # frames by which the post-net may move the lips against the sound
 _QUIET = 0.5  # a frame more silent than this tells nothing of speech
 _KEYS = ("mouth_open_correlation", "mouth_width_correlation", "mouth_open_variance", "lip_velocity_error", "jitter",
-         "tracked_jitter")
+         "tracked_jitter", "sync_offset", "sync_confidence", "tracked_sync_confidence")
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,9 @@ class Adaptation:
     Attributes:
         postnet: None where it would not have been worth it.
         figures: JSON values: used; why; seconds (of speech learned from), offset_frames (by which the recording's lips
-            are later than its sound), penalty, gain; before and after {figures of `mouth_metrics`}: on blocks of the
-            recording that were predicted without having been learned from.
+            are later than its sound), penalty, gain; before and after {figures of
+            `mouth_metrics` and `sync_metrics`}: on blocks of the recording that were predicted without having been
+            learned from.
     """
 
     postnet: PostNet | None
@@ -86,11 +93,11 @@ def adapt(person: PreparedPerson, generator: MotionGenerator, config: MotionConf
     gain = next((gain for gain, after in choices.items() if _better(after, before)), widened)
     after, used = choices[gain], _better(choices[gain], before)
     postnet = task.learn(np.ones(len(task.rows), bool), penalty, gain).postnet if used else None
-    why = "closer to the recording" if used else "not clearly closer to the recording than generic motion fitted to them"
+    why = "closer to the recording" if used else "not clearly closer to the recording than generic motion"
     return Adaptation(postnet, {
         "used": used, "why": why, "seconds": len(task.rows) / person.fps, "offset_frames": task.offset,
-        "penalty": penalty, "gain": gain, "before": {key: before[key] for key in _KEYS},
-        "after": {key: after[key] for key in _KEYS}, "learning_seconds": round(time.monotonic() - began, 1),
+        "penalty": penalty, "gain": gain, "before": before, "after": after,
+        "learning_seconds": round(time.monotonic() - began, 1),
     })
 
 
@@ -103,7 +110,9 @@ def _better(after: dict[str, Any], before: dict[str, Any]) -> bool:
     """Clearly closer on average, and in nothing worse."""
     worse = any((after[key] or 0.0) < (before[key] or 0.0) for key in _KEYS[:2])
     faster = after["lip_velocity_error"] > (1 + _VELOCITY_SLACK) * before["lip_velocity_error"]
-    return not worse and not faster and _score(after) > _score(before) + _WORTH
+    told = (before["tracked_sync_confidence"] or 0.0) > _CONFIDENT
+    drifted = told and abs(after["sync_offset"] - before["sync_offset"]) > _DRIFT
+    return not worse and not faster and not drifted and _score(after) > _score(before) + _WORTH
 
 
 class _Recording:
@@ -115,14 +124,16 @@ class _Recording:
         self.heard = hear(speech, generator, config).part(range(count))
         self.driven = np.flatnonzero(is_driven(generator))
         tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
-        spoken = self.valid & (self.heard.quiet < _QUIET)
-        self.offset = lip_offset(measures.landmarks(self.heard.likeliest), measures.landmarks(tracked), spoken)
+        self.expert, self.tune = SyncExpert.load(), melody(speech)[:2 * count]
+        self.offset = lip_offset(self.expert, self.heard.content, self.tune, measures.landmarks(self.heard.likeliest),
+                                 measures.landmarks(tracked))
         # Lips that are late for their sound are a fault of the recording, not a habit to learn.
         self.expression = _later(tracked, self.offset)
         self.landmarks = measures.landmarks(self.expression).astype(np.float32)
         own = per_frame(self.heard.spoken)
-        self.voice = np.stack([own.mean(0), own.std(0)]) if len(own) else np.zeros((2, speech.content.shape[1]), np.float32)
-        rows = np.flatnonzero(spoken)
+        channels = speech.content.shape[1]
+        self.voice = np.stack([own.mean(0), own.std(0)]) if len(own) else np.zeros((2, channels), np.float32)
+        rows = np.flatnonzero(self.valid & (self.heard.quiet < _QUIET))
         self.rows = rows[:: -(-len(rows) // _MOST_FRAMES) or 1]
         if len(rows) >= _LEAST_FRAMES:
             self.regression = Regression(self.heard.content, self.heard.likeliest[:, self.driven], self.rows)
@@ -131,7 +142,9 @@ class _Recording:
         """The person as known from the rows [R] that are `kept`; without post-net where there is no penalty."""
         seen = self.valid.copy()
         seen[self.rows[~kept]] = False
-        space = PersonSpace(self.landmarks[seen], self.expression[seen])
+        references = np.flatnonzero(seen)
+        references = references[:: -(-len(references) // REFERENCES)]
+        space = PersonSpace(self.landmarks[references], self.expression[references])
         person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.heard.quiet < _QUIET), space)
         if penalty is None:
             return person
@@ -144,37 +157,31 @@ class _Recording:
             fingerprint(self.generator), self.voice))
 
     def measured(self, penalty: float | None, gain: float = 1.0) -> dict[str, Any]:
-        """`mouth_metrics` of each block, predicted by the person as known from the other blocks."""
-        edges = np.linspace(0, len(self.expression), _BLOCKS + 1).astype(int)
-        pairs = []
-        for first, last in zip(edges, edges[1:]):
+        """Figures (`_KEYS`) of the blocks, each predicted by the person as known from the others."""
+        compared = []
+        for spoken in np.array_split(self.rows, _BLOCKS):
+            first, last = int(spoken[0]), int(spoken[-1]) + 1
             person = self.learn((self.rows < first - _GAP) | (self.rows >= last + _GAP), penalty, gain)
-            # Heard whole, for a voice is not told from another in a moment.
-            weights = person.moves(self.heard, self.generator, self.config, self.measures)[first:last]
-            pairs.append((self.measures.landmarks(weights), self.landmarks[first:last]))
-        return mouth_metrics(pairs)
+            heard = self.heard.part(range(first, last))
+            landmarks = self.measures.landmarks(person.moves(heard, self.generator, self.config, self.measures))
+            compared.append(Comparison(f"block at frame {first}", landmarks, self.landmarks[first:last], heard.content,
+                                       self.tune[2 * first:2 * last]))
+        figures = mouth_metrics([(one.generated, one.tracked) for one in compared]) | sync_metrics(compared, self.expert)
+        return {key: figures[key] for key in _KEYS}
 
 
-def lip_offset(generic: np.ndarray, tracked: np.ndarray, spoken: np.ndarray) -> float:
-    """Frames by which tracked lips are later than their sound, as generic motion of that sound tells: in half frames, 0
+def lip_offset(expert: SyncExpert, content: np.ndarray, tune: np.ndarray, generic: np.ndarray,
+               tracked: np.ndarray) -> float:
+    """Frames by which tracked lips are later than generated ones, as the sync expert times both: in half frames, 0
     where it is less than one or cannot be told.
 
     Args:
-        generic, tracked: [T, 68, 3] landmarks. spoken: [T] bool: which frames count.
+        content: [2T, 512]. tune: [2T, 3] melody. generic, tracked: [T, 68, 3] landmarks.
     """
-    candidates = np.arange(-2 * _FARTHEST_OFFSET, 2 * _FARTHEST_OFFSET + 1) / 2
-    inside = spoken.copy()
-    inside[:_FARTHEST_OFFSET] = inside[len(inside) - _FARTHEST_OFFSET:] = False
-    if inside.sum() < _LEAST_FRAMES // 4:
-        return 0.0
-    scores = []
-    for offset in candidates:
-        pairs = [(measure(generic)[inside], _later(measure(tracked)[:, None], offset)[inside, 0])
-                 for measure in (mouth_opening, mouth_width)]
-        scores.append(np.mean([np.corrcoef(a, b)[0, 1] if a.std() > 0 and b.std() > 0 else 0 for a, b in pairs]))
-    best = int(np.argmax(scores))
-    clear = scores[best] > max(_CLEAR, scores[len(candidates) // 2] + _CLEAR_GAIN)
-    return float(candidates[best]) if clear and abs(candidates[best]) >= 1 else 0.0
+    ours, theirs = (expert.offset(torch.from_numpy(content.T), torch.from_numpy(tune.T), lips(x))
+                    for x in (generic, tracked))
+    offset = round(2 * (theirs.frames - ours.frames)) / 2
+    return offset if theirs.confidence > _CONFIDENT and 1 <= abs(offset) <= _FARTHEST_OFFSET else 0.0
 
 
 def _later(values: np.ndarray, frames: float) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from .. import ops
 from ..config import FitConfig
 from ..devices import find_device
+from ..motion.manifold import REFERENCES
 from ..motion.style import SpeakingStyle
 from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
@@ -27,7 +28,6 @@ from .setup import build_portrait, focus_boxes, rarity, training_frames
 from .trainer import MAX_ROLLBACKS, NotFinite, Trainer
 
 LOG_EVERY = 50
-REFERENCES = 2000  # most training landmarks kept for projecting generated motion
 
 
 @dataclass(frozen=True)

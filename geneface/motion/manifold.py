@@ -15,6 +15,7 @@ import torch
 from ..face.landmarks import JAW_68, LIPS_68, mouth_opening
 from ..types import EXPRESSIONS, check_array, require
 
+REFERENCES = 2000  # recorded frames that suffice: more are slower to search and hardly nearer
 _COMPARED = np.concatenate([JAW_68[4:13], LIPS_68])  # what speech moves: chin and lips
 _REGULARISATION = 1e-3  # of the local Gram matrix' trace: keeps weights small where neighbours nearly coincide
 _CHUNK = 512  # frames rebuilt at once: bounds memory

@@ -42,7 +42,8 @@ class Heard:
     def part(self, frames: range) -> "Heard":
         """Of consecutive frames."""
         at = slice(frames.start, frames.stop)
-        return Heard(self.content[2 * frames.start:2 * frames.stop], self.likeliest[at], self.sampled[at], self.quiet[at])
+        heard = self.content[2 * frames.start:2 * frames.stop]
+        return Heard(heard, self.likeliest[at], self.sampled[at], self.quiet[at])
 
 
 @dataclass(frozen=True)

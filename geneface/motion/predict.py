@@ -80,7 +80,7 @@ def _behave(motion: MotionSequence, avatar: Avatar | None, style: SpeakingStyle,
         if config.head not in ("sample", "still"):
             raise UserError(f"head: must be replay, sample or still, not {config.head!r}")
         if avatar is None:
-            raise UserError(f"head: {config.head} needs a person's head poses; speak with an avatar, or set head=replay")
+            raise UserError(f"head: {config.head} needs a person's poses; speak with an avatar, or set head=replay")
         poses = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, fps)
         poses = poses[:1].repeat(frames, 0) if config.head == "still" else sample_poses(poses, frames, fps, head)
         motion = edits.pose_head(motion, poses, config.head_motion if config.head == "sample" else 1.0)

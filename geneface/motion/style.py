@@ -44,7 +44,8 @@ class SpeakingStyle:
     head: np.ndarray
 
     def __post_init__(self) -> None:
-        for name, length in (("opening", 5), ("width", 5), ("speed", 5), ("blink", len(BLINK)), ("gaze", 2), ("head", 2)):
+        lengths = {"opening": 5, "width": 5, "speed": 5, "blink": len(BLINK), "gaze": 2, "head": 2}
+        for name, length in lengths.items():
             check_array(name, getattr(self, name), (length,))
         require(self.blinks_per_minute >= 0, f"blinks_per_minute: must not be negative, got {self.blinks_per_minute}")
 

@@ -9,11 +9,11 @@ import pytest
 
 from geneface.config import MotionConfig
 from geneface.face.arkit import ARKIT_NAMES
-from geneface.face.landmarks import mouth_opening
-from geneface.fit.adaptation import adapt, lip_offset
+from geneface.fit.adaptation import Adaptation, _later, adapt, lip_offset
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import mouth_metrics
 from geneface.motion.predict import load_generator, predict
+from geneface.motion.sync import SyncResult
 from geneface.types import Avatar, CameraTrack, SpeechFeatures
 
 JAW, STRETCH = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthStretchLeft")
@@ -44,9 +44,14 @@ def avatar_of(person: SimpleNamespace, motion: dict) -> Avatar:
                   np.zeros((8, 8, 3), np.uint8), {}, {}, motion)
 
 
-def test_the_adapted_avatar_follows_the_person_where_it_was_not_learned(tmp_path):
-    person, measures = recorded(), MouthMeasures.of_basis()
-    result = adapt(person, load_generator(), measures=measures)
+@pytest.fixture(scope="module")
+def learned() -> tuple[SimpleNamespace, Adaptation]:
+    person = recorded()
+    return person, adapt(person, load_generator())
+
+
+def test_the_adapted_avatar_follows_the_person_where_it_was_not_learned(learned, tmp_path):
+    (person, result), measures = learned, MouthMeasures.of_basis()
     assert result.figures["used"] and result.figures["offset_frames"] == 0
     assert result.figures["after"]["mouth_open_correlation"] > 0.8
     frames = slice(len(person.train_frames), None)
@@ -64,30 +69,32 @@ def test_the_adapted_avatar_follows_the_person_where_it_was_not_learned(tmp_path
     np.testing.assert_array_equal(unused.expression, plain.expression)
 
 
-def test_a_post_net_of_another_generator_is_not_used():
-    person = recorded()
-    motion = adapt(person, load_generator()).tensors()
+def test_a_post_net_of_another_generator_is_not_used(learned):
+    person, result = learned
+    motion = result.tensors()
     motion["postnet.generator"] = motion["postnet.generator"] ^ 1
     np.testing.assert_array_equal(predict(person.speech, avatar_of(person, motion), PLAIN).expression,
                                   predict(person.speech, avatar_of(person, {}), PLAIN).expression)
 
 
 def test_nothing_is_learned_where_there_is_nothing_to_learn():
-    result = adapt(recorded(follows=False), load_generator())
+    result = adapt(recorded(300, follows=False), load_generator())
     assert result.postnet is None and not result.figures["used"] and not result.tensors()
     assert adapt(recorded(frames=60), load_generator()).figures == {
         "used": False, "why": "48 frames with sound are too few to learn from"}
 
 
-@pytest.mark.parametrize("offset", [0.0, 2.0, -3.5])
-def test_lip_offset(offset):
-    measures, time = MouthMeasures.of_basis(), np.arange(300)
-    random = np.random.default_rng(0)
-    jaw = np.convolve(random.standard_normal(700), np.hanning(15), "same")
-    expression = np.zeros((2, 300, 52))
-    expression[0, :, JAW] = 0.4 + 0.05 * np.interp(time, np.arange(-200, 500), jaw)
-    expression[1, :, JAW] = 0.4 + 0.05 * np.interp(time - offset, np.arange(-200, 500), jaw)
-    generic, tracked = (measures.landmarks(x) for x in expression)
-    assert mouth_opening(generic).std() > 1e-4
-    assert lip_offset(generic, tracked, np.ones(300, bool)) == offset
-    assert lip_offset(generic, generic[::-1], np.ones(300, bool)) == 0
+@pytest.mark.parametrize("ours, theirs, confidence, expected", [
+    (-0.5, 2.1, 0.3, 2.5), (-0.4, -3.0, 0.3, -2.5), (-0.4, 0.3, 0.5, 0.0), (0.0, 3.0, 0.1, 0.0), (0.0, -14.0, 0.5, 0.0)])
+def test_lip_offset_is_against_generated_lips_and_must_be_clear(ours, theirs, confidence, expected):
+    results = iter([SyncResult(ours, 0.6, 1.0, np.zeros(31)), SyncResult(theirs, confidence, 1.0, np.zeros(31))])
+    expert = SimpleNamespace(offset=lambda content, tune, mouth: next(results))
+    nothing = np.zeros((4, 512), np.float32), np.zeros((4, 3), np.float32), *np.zeros((2, 2, 68, 3), np.float32)
+    assert lip_offset(expert, *nothing) == expected
+
+
+def test_lips_that_are_early_are_learned_from_in_time():
+    expression = np.zeros((500, 52))
+    expression[:, JAW] = np.arange(500)
+    np.testing.assert_allclose(_later(expression, -2.5)[10:490, JAW], np.arange(7.5, 487.5))
+    np.testing.assert_array_equal(_later(expression, 0.0), expression)

@@ -44,7 +44,8 @@ def test_learns_a_filter_and_holds_on_frames_it_has_not_seen():
 def test_a_heavy_penalty_leaves_the_mean():
     content, generic, target = recording()
     net = learned(content, generic, target, 1e9, np.arange(400))
-    np.testing.assert_allclose(net.correction(content, generic)[:, DRIVEN], np.tile(target.mean(0), (400, 1)), atol=1e-3)
+    out = net.correction(content, generic)[:, DRIVEN]
+    np.testing.assert_allclose(out, np.tile(target.mean(0), (400, 1)), atol=1e-3)
 
 
 def test_learns_only_from_the_rows_kept():
