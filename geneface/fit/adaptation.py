@@ -166,7 +166,8 @@ class _Recording:
             landmarks = self.measures.landmarks(person.moves(heard, self.generator, self.config, self.measures))
             compared.append(Comparison(f"block at frame {first}", landmarks, self.landmarks[first:last], heard.content,
                                        self.tune[2 * first:2 * last]))
-        figures = mouth_metrics([(one.generated, one.tracked) for one in compared]) | sync_metrics(compared, self.expert)
+        figures = mouth_metrics([(one.generated, one.tracked) for one in compared])
+        figures |= sync_metrics(compared, self.expert)
         return {key: figures[key] for key in _KEYS}
 
 

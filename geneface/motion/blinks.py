@@ -113,7 +113,7 @@ def wanted_blinks(script: str, frames: int, fps: float, per_minute: float, shape
     if script == "drawn":
         return blink_curve(blink_times(frames, fps, per_minute, random), frames, fps, random, shape)
     try:
-        times = np.array([float(time) for time in script.split(",")])
+        times = np.array([float(time) for time in script.split(",") if time.strip()])
     except ValueError:
         return _copied(Path(script), frames, fps)
     return blink_curve(times, frames, fps, random, shape)

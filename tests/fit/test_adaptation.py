@@ -85,7 +85,8 @@ def test_nothing_is_learned_where_there_is_nothing_to_learn():
 
 
 @pytest.mark.parametrize("ours, theirs, confidence, expected", [
-    (-0.5, 2.1, 0.3, 2.5), (-0.4, -3.0, 0.3, -2.5), (-0.4, 0.3, 0.5, 0.0), (0.0, 3.0, 0.1, 0.0), (0.0, -14.0, 0.5, 0.0)])
+    (-0.5, 2.1, 0.3, 2.5), (-0.4, -3.0, 0.3, -2.5), (-0.4, 0.3, 0.5, 0.0), (0.0, 3.0, 0.1, 0.0),
+    (0.0, -14.0, 0.5, 0.0)])
 def test_lip_offset_is_against_generated_lips_and_must_be_clear(ours, theirs, confidence, expected):
     results = iter([SyncResult(ours, 0.6, 1.0, np.zeros(31)), SyncResult(theirs, confidence, 1.0, np.zeros(31))])
     expert = SimpleNamespace(offset=lambda content, tune, mouth: next(results))
