@@ -98,8 +98,9 @@ def resident() -> int:
     """Bytes of files that are mapped into memory."""
     try:
         with open("/proc/self/status") as file:
-            return 1024 * int(next(line for line in file if line.startswith("RssFile")).split()[1])
-    except (OSError, StopIteration):
+            sizes = [int(line.split()[1]) for line in file if line.startswith(("RssFile", "RssShmem"))]
+            return 1024 * sum(sizes)
+    except (OSError, ValueError):
         pytest.skip("the system does not tell how much of its files a process keeps in memory")
 
 
