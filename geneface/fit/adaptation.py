@@ -33,7 +33,7 @@ _BLOCKS = 5
 _GAP = 12  # frames left out beside a block that is predicted: what is heard and seen there reaches into it
 _LEAST_FRAMES = 200  # of speech (8 s): with fewer, blocks of them say too little to choose by
 _MOST_FRAMES = 6000  # learned from; of longer recordings, so many evenly spread
-_PENALTIES = (0.5, 1.0, 2.0, 5.0, 15.0)
+_PENALTIES = (0.5, 1.0, 2.0, 5.0)
 _GAINS = (1.0, 1.6)
 _WORTH = 0.02  # a gain in correlation below this is chance
 _VELOCITY_SLACK = 0.02  # share by which the velocity error may rise, for lips that move more
@@ -84,15 +84,16 @@ def adapt(person: PreparedPerson, generator: MotionGenerator, config: MotionConf
                       measures or MouthMeasures.of_basis())
     if len(task.rows) < _LEAST_FRAMES:
         return Adaptation(None, {"used": False, "why": f"{len(task.rows)} frames of speech are too few to learn from"})
-    before = task.measured(None)
-    tried = {penalty: task.measured(penalty) for penalty in _PENALTIES}
-    penalty = max(tried, key=lambda each: _score(tried[each]))
-    widened = float(np.clip((tried[penalty]["mouth_open_variance"] or 1.0) ** -0.5, *_GAINS))
+    before = task.measured(task.people(None))
+    tried = {penalty: task.people(penalty) for penalty in _PENALTIES}
+    scores = {penalty: task.measured(people) for penalty, people in tried.items()}
+    penalty = max(scores, key=lambda each: _score(scores[each]))
+    widened = float(np.clip((scores[penalty]["mouth_open_variance"] or 1.0) ** -0.5, *_GAINS))
     # A wider mouth is also a faster one: where that costs too much, the regression's own width is kept.
-    choices = {gain: task.measured(penalty, gain) for gain in (widened, 1.0)}
+    choices = {widened: task.measured(tried[penalty], widened), 1.0: scores[penalty]}
     gain = next((gain for gain, after in choices.items() if _better(after, before)), widened)
     after, used = choices[gain], _better(choices[gain], before)
-    postnet = task.learn(np.ones(len(task.rows), bool), penalty, gain).postnet if used else None
+    postnet = _widened(task.learn(np.ones(len(task.rows), bool), penalty), gain).postnet if used else None
     why = "closer to the recording" if used else "not clearly closer to the recording than generic motion"
     return Adaptation(postnet, {
         "used": used, "why": why, "seconds": len(task.rows) / person.fps, "offset_frames": task.offset,
@@ -121,6 +122,7 @@ class _Recording:
     def __init__(self, person: PreparedPerson, speech: SpeechFeatures, count: int, generator: MotionGenerator,
                  config: MotionConfig, measures: MouthMeasures) -> None:
         self.generator, self.config, self.measures = generator, config, measures
+        self.fingerprint = fingerprint(generator)
         self.heard = hear(speech, generator, config).part(range(count))
         self.driven = np.flatnonzero(is_driven(generator))
         tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
@@ -138,7 +140,7 @@ class _Recording:
         if len(rows) >= _LEAST_FRAMES:
             self.regression = Regression(self.heard.content, self.heard.likeliest[:, self.driven], self.rows)
 
-    def learn(self, kept: np.ndarray, penalty: float | None, gain: float = 1.0) -> Person:
+    def learn(self, kept: np.ndarray, penalty: float | None) -> Person:
         """The person as known from the rows [R] that are `kept`; without post-net where there is no penalty."""
         seen = self.valid.copy()
         seen[self.rows[~kept]] = False
@@ -153,22 +155,37 @@ class _Recording:
         filters, bias = self.regression.solve(target, penalty, kept)
         centre = self.expression[self.rows[kept]][:, self.driven].mean(0)
         return replace(person, postnet=PostNet(
-            filters, bias, self.driven.astype(np.int32), np.array([gain], np.float32), centre.astype(np.float32),
-            fingerprint(self.generator), self.voice))
+            filters, bias, self.driven.astype(np.int32), np.ones(1, np.float32), centre.astype(np.float32), self.fingerprint,
+            self.voice))
 
-    def measured(self, penalty: float | None, gain: float = 1.0) -> dict[str, Any]:
-        """Figures (`_KEYS`) of the blocks, each predicted by the person as known from the others."""
+    @property
+    def blocks(self) -> list[range]:
+        """Frames of so many parts that hold as much speech each."""
+        return [range(int(rows[0]), int(rows[-1]) + 1) for rows in np.array_split(self.rows, _BLOCKS)]
+
+    def people(self, penalty: float | None) -> list[Person]:
+        """For each block, the person as known from the others."""
+        return [self.learn((self.rows < block.start - _GAP) | (self.rows >= block.stop + _GAP), penalty)
+                for block in self.blocks]
+
+    def measured(self, people: list[Person], gain: float = 1.0) -> dict[str, Any]:
+        """Figures (`_KEYS`) of the blocks, each as its own of `people` moves."""
         compared = []
-        for spoken in np.array_split(self.rows, _BLOCKS):
-            first, last = int(spoken[0]), int(spoken[-1]) + 1
-            person = self.learn((self.rows < first - _GAP) | (self.rows >= last + _GAP), penalty, gain)
-            heard = self.heard.part(range(first, last))
-            landmarks = self.measures.landmarks(person.moves(heard, self.generator, self.config, self.measures))
-            compared.append(Comparison(f"block at frame {first}", landmarks, self.landmarks[first:last], heard.content,
-                                       self.tune[2 * first:2 * last]))
+        for block, person in zip(self.blocks, people):
+            heard = self.heard.part(block)
+            weights = _widened(person, gain).moves(heard, self.generator, self.config, self.measures)
+            compared.append(Comparison(
+                f"block at frame {block.start}", self.measures.landmarks(weights),
+                self.landmarks[block.start:block.stop], heard.content, self.tune[2 * block.start:2 * block.stop]))
         figures = mouth_metrics([(one.generated, one.tracked) for one in compared])
         figures |= sync_metrics(compared, self.expert)
         return {key: figures[key] for key in _KEYS}
+
+
+def _widened(person: Person, gain: float) -> Person:
+    if person.postnet is None:
+        return person
+    return replace(person, postnet=replace(person.postnet, gain=np.array([gain], np.float32)))
 
 
 def lip_offset(expert: SyncExpert, content: np.ndarray, tune: np.ndarray, generic: np.ndarray,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..config import MotionConfig
 from ..face.arkit import ARKIT_NAMES
+from ..progress import say
 from ..types import Avatar
 from .measures import MouthMeasures
 from .manifold import PersonSpace
@@ -71,6 +72,7 @@ class Person:
         tensors = {name[len(prefix):]: value for name, value in avatar.motion.items() if name.startswith(prefix)}
         postnet = PostNet.of_tensors(tensors) if tensors else None
         if postnet is not None and not np.array_equal(postnet.generator, fingerprint(generator)):
+            say("the motion model is not the one this avatar was fitted with: its post-net is left out; fit it again")
             postnet = None
         space = PersonSpace(avatar.motion_reference, avatar.expression_reference)
         return cls(space.rest, SpeakingStyle.of_avatar(avatar), space, postnet, prompt)

@@ -149,13 +149,14 @@ class Regression:
         from scipy.linalg import solve
 
         index = np.flatnonzero(kept)
-        windows, offset = self._windows[index], target[index].mean(0)
+        offset = target[index].mean(0)
         gram = self._gram[np.ix_(index, index)]
         mean = gram.mean(0)
         gram += mean.mean() - mean - mean[:, None]  # of inputs about their mean: the bias is not penalised
         gram[np.diag_indices(len(index))] += penalty
-        dual = solve(gram, target[index] - offset, assume_a="pos", overwrite_a=True).astype(np.float32)
-        filters = windows.T @ dual / windows.shape[1]
-        offset = offset - windows.mean(0) @ filters
+        dual = np.zeros(target.shape, np.float32)  # of all rows: no copy of the windows is made for those kept
+        dual[index] = solve(gram, target[index] - offset, assume_a="pos", overwrite_a=True)
+        filters = self._windows.T @ dual / self._windows.shape[1]
+        offset = offset - (kept / kept.sum()).astype(np.float32) @ self._windows @ filters
         filters = filters.reshape(2 * REACH + 1, len(self._mean), -1) * self._scale[:, None]
         return filters, (offset - np.einsum("kcd,c->d", filters, self._mean)).astype(np.float32)
