@@ -8,7 +8,7 @@ before stays in FOLDER/study.json until it is measured again; study.md is the ta
 kept in FOLDER/features.
 
     corpus      held-out sentences of a prepared corpus of one talker (--corpus, --split)
-    people      other people's natural speech, not adapted to (--people), and other talkers of the corpus' kind (--talkers)
+    people      not adapted to: natural speech (--people), other talkers of the corpus' kind (--talkers)
     adapted     people adapted to by their first frames, measured on their held-out ones (--adapt)
     languages   recordings called LANGUAGE_*.* (--driving)
     robustness  held-out sentences (--corpus, --split) shifted in pitch, noisy, by telephone; sound from --clips
@@ -151,21 +151,27 @@ def corpus(study: Study) -> list[Row]:
 
 def people(study: Study) -> list[Row]:
     rows = []
-    for what, folders, floor in (("natural speech", study.given.people, 0.6), ("other talkers", study.given.talkers, 0.9)):
+    given = study.given
+    for what, folders, floor in (("natural speech", given.people, 0.6), ("other talkers", given.talkers, 0.9)):
         if not folders:
             continue
         figures = [person_figures(study, folder) for folder in folders]
         ungated = [person_figures(study, folder, silence_gate=0.0) for folder in folders]
         baseline = mean(one["baseline_lip_velocity_error"] for one in figures)
-        each = ", ".join(f"{folder.name} {said(one['mouth_open_correlation'])}" for folder, one in zip(folders, figures))
-        rows += [row("people", f"{what}: mouth opening r", mean(one["mouth_open_correlation"] for one in figures), floor,
-                     note=f"{each}; without the silence gate {said(mean(one['mouth_open_correlation'] for one in ungated))}"),
-                 row("people", f"{what}: mouth width r", mean(one["mouth_width_correlation"] for one in figures)),
-                 row("people", f"{what}: lip velocity error [mm/frame]",
-                     mean(one["lip_velocity_error"] for one in figures), high=None if baseline is None else 0.85 * baseline,
-                     note=f"log-mel baseline {said(baseline)}, "
-                     f"without the silence gate {said(mean(one['lip_velocity_error'] for one in ungated))}, "
-                     f"a still mouth {said(mean(one['still_lip_velocity_error'] for one in figures))}")]
+        opening, width, velocity, still = (mean(one[key] for one in figures) for key in (
+            "mouth_open_correlation", "mouth_width_correlation", "lip_velocity_error", "still_lip_velocity_error"))
+        loose = {key: said(mean(one[key] for one in ungated))
+                 for key in ("mouth_open_correlation", "lip_velocity_error")}
+        each = ", ".join(f"{at.name} {said(one['mouth_open_correlation'])}" for at, one in zip(folders, figures))
+        rows += [
+            row("people", f"{what}: mouth opening r", opening, floor,
+                note=f"{each}; without the silence gate {loose['mouth_open_correlation']}"),
+            row("people", f"{what}: mouth width r", width),
+            row("people", f"{what}: lip velocity error [mm/frame]", velocity,
+                high=None if baseline is None else 0.85 * baseline,
+                note=f"log-mel baseline {said(baseline)}, without the silence gate {loose['lip_velocity_error']}, "
+                f"a still mouth {said(still)}"),
+        ]
     return rows
 
 
@@ -329,7 +335,7 @@ def main() -> None:
     for name in ("people", "talkers", "adapt"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", default=[], metavar="PERSON_DIR")
     parser.add_argument("--model", default="", help="motion model; by default the one shipped with the package")
-    parser.add_argument("--temperature", type=float, help="of sampled motion; by default the package's, 1 where that is 0")
+    parser.add_argument("--temperature", type=float, help="of sampled motion; by default the package's, or 1")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--hour", action="store_true", help=argparse.SUPPRESS)

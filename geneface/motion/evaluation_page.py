@@ -33,7 +33,7 @@ MEANING = {
     "bilabials": "p, b and m whose time is known",
     "bilabial_closure": "share of them at which the lips come within 10 % of closed",
     "tracked_bilabial_closure": "the same of the tracked lips",
-    "bilabial_match": "share at which they come as close as the tracked ones, or miss that by less than 10 % of the range",
+    "bilabial_match": "share at which they come as close as the tracked ones, to within 10 % of the opening's range",
     "bilabial_error": "how much wider than the tracked lips they stay there, as a share of the range of the opening",
     "closure_error": "opening beyond the tracked one where that is closed, as a share of its range",
     "jitter": "lip acceleration [mm per frame²]",
@@ -94,11 +94,12 @@ def lip_lines(generated: np.ndarray, tracked: np.ndarray) -> list[MovingLine]:
     seen = np.concatenate([generated[:, shown, :2], tracked[:, shown, :2]]).reshape(-1, 2)
     low, high = seen.min(0), seen.max(0)
     scale = 0.92 * min(_SIZE[0] / 3 / (high - low)[0], _SIZE[1] / (high - low)[1])
-    lines = []
-    for place, motions in enumerate((((tracked, _GREY),), ((generated, _BLUE),), ((tracked, _GREY), (generated, _BLUE)))):
+    lines, one, other = [], (tracked, _GREY), (generated, _BLUE)
+    for place, motions in enumerate(([one], [other], [one, other])):
         middle = ((2 * place + 1) * _SIZE[0] / 6, _SIZE[1] / 2)
         for motion, colour in motions:
             points = (motion[..., :2] - (low + high) / 2) * scale + middle
-            lines += [MovingLine(points[:, _JAW], colour, width=1), MovingLine(points[:, LIPS_OUTER_68], colour, True, 2),
+            lines += [MovingLine(points[:, _JAW], colour, width=1),
+                      MovingLine(points[:, LIPS_OUTER_68], colour, True, 2),
                       MovingLine(points[:, LIPS_INNER_68], colour, True)]
     return lines

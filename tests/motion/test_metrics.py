@@ -176,9 +176,10 @@ def test_figures_of_a_held_out_sentence(footage):
                   json.loads((footage / "grid" / "s1_alignments.json").read_text("utf-8"))["bbal9a"] if word != "sil")
     made = measures.landmarks(generate_weights(load_generator(), content, tune)).astype(np.float32)
     figures = metrics([Comparison("bbal9a", made, tracked, content, tune, words=words)])
-    assert figures["mouth_open_correlation"] > 0.8 and figures["lip_velocity_error"] < figures["still_lip_velocity_error"]
+    assert figures["mouth_open_correlation"] > 0.8
+    assert figures["lip_velocity_error"] < figures["still_lip_velocity_error"]
     assert abs(figures["sync_offset"]) < 3 and figures["sync_confidence"] > 0
     assert figures["bilabials"] == 2 and figures["bilabial_error"] < 0.2
-    assert 0 <= figures["wer_generated"] <= 1 and figures["baseline_lip_velocity_error"] is None
+    assert 0 <= figures["wer_generated"] <= 1
     still = metrics([Comparison("still", np.repeat(tracked[:1], len(tracked), 0), tracked, content, tune, words=words)])
     assert still["wer_generated"] > 0.5 and still["sync_confidence"] < figures["sync_confidence"]
