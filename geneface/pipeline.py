@@ -86,7 +86,7 @@ def fit(
 
 def speak(
     avatar: Avatar | str | Path | None, audio: str | Path, out: str | Path | None = None,
-    config: MotionConfig = MotionConfig(),
+    config: MotionConfig = MotionConfig(), stream: bool = False,
 ) -> MotionSequence:
     """The motion of a face that says `audio`.
 
@@ -94,6 +94,7 @@ def speak(
         avatar: whose motion it shall be; None for generic motion.
         audio: any file with sound.
         out: file to keep the motion in (.npz), or None.
+        stream: the motion as it would be live, 0.3 s behind the sound.
 
     Raises:
         UserError: the sound cannot be used.
@@ -102,6 +103,7 @@ def speak(
 
     from .media import read_audio
     from .motion.predict import predict
+    from .motion.stream import live
     from .speech.features import extract
 
     if out is not None:
@@ -110,7 +112,8 @@ def speak(
     samples = read_audio(audio)
     if not len(samples) or float(np.abs(samples).max()) < SILENCE:
         raise UserError(f"{audio}: the sound is silent; give a recording with speech")
-    motion = predict(extract(samples), avatar, config, source=f"speech: {Path(audio).name}")
+    source = f"speech: {Path(audio).name}"
+    motion = live(samples, avatar, config, source) if stream else predict(extract(samples), avatar, config, source=source)
     if out is not None:
         motion.save(out)
     return motion

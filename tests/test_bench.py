@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from geneface.bench import cases, frames, run, training, work
+from geneface.bench import cases, frames, motion, run, training, work
 from geneface.bench.ceiling import Ceiling, cpu_ceiling
 from geneface.bench.run import Effort, bench
 from geneface.bench.scene import Scene
@@ -148,6 +148,10 @@ def test_everything_is_measured(avatar, tmp_path, monkeypatch, capsys):
         assert figures[used]["ms"] <= figures[used]["ms_p50"]
     assert result["train_step_ms"] == result["train_step"]["ms_p50"] > 0
     assert result["train_step"]["rays"] == 60 and result["train_step"]["samples"] > 0
+    speech = result["motion"]
+    if speech is not None:  # the speech encoder is at hand
+        for name in ("features", "generator", "speak"):
+            assert 0 < speech[name]["ms"] <= speech[name]["ms_p50"] and speech[name]["real_time_factor"] > 0
     frame = result["frame"]
     assert (frame["width"], frame["height"], frame["frames"]) == (32, 32, 2)
     assert 0 < frame["ms_p50"] <= frame["ms_p95"] and frame["fps"] > 0
@@ -166,6 +170,14 @@ def test_table_shows_what_was_asked_for(capsys, monkeypatch):
     assert all("memory" in line and "…" not in line for line in lines)  # nothing is cut, narrow as the terminal is
     assert lines[0].startswith("pack_bits") and not any(line.startswith("pack_bits") for line in lines[1:])
     assert "random reads/s" in shown and "training step" not in shown and "frame " not in shown
+
+
+def test_motion_is_not_timed_without_the_encoder(monkeypatch):
+    def missing(audio):
+        raise UserError("whisper-base: cannot be fetched")
+
+    monkeypatch.setattr(motion, "extract", missing)
+    assert motion.time_motion(0.01, 0.5) is None
 
 
 def test_a_busy_machine_is_told(capsys):

@@ -129,7 +129,7 @@ def test_verbs_and_version(capsys):
 
 
 def test_json_is_the_last_line_and_has_every_key(capsys, monkeypatch, tmp_path):
-    def speak(avatar, audio, out, config):
+    def speak(avatar, audio, out, config, stream):
         print("a library that talks")
         return motion(50)
 

@@ -20,6 +20,7 @@ from .case import Case
 from .cases import CASES, PICTURE_RAYS, picture_scene
 from .ceiling import Ceiling, cpu_ceiling, cuda_ceiling
 from .frames import time_frames
+from .motion import time_motion
 from .scene import Scene
 from .timing import Timing, measure
 from .training import RAYS, time_step
@@ -62,17 +63,17 @@ def bench(
         threads: of the CPU; 0 for as many as PyTorch takes.
         effort: how long and on how much.
         variants: time every CPU library that runs here rather than the one in use.
-        only: names of ops, and "train_step"; all where empty.
+        only: names of ops, "train_step" and "motion"; all where empty.
         device: its name, as for `devices.find_device`.
 
     Returns:
-        machine, ceiling, ops {name: {back end: figures}}, train_step, train_step_ms and frame, as JSON values; null
-        where something was not measured.
+        machine, ceiling, ops {name: {back end: figures}}, train_step, train_step_ms, motion (on the CPU, see
+        `motion.time_motion`) and frame, as JSON values; null where something was not measured.
 
     Raises:
         UserError: no such op or device, no native kernels, or a damaged avatar.
     """
-    known = [case.name for case in CASES] + ["train_step"]
+    known = [case.name for case in CASES] + ["train_step", "motion"]
     for name in only:
         if name not in known:
             raise UserError(f"no op named {name!r}; there are: {', '.join(known)}")
@@ -91,6 +92,7 @@ def bench(
         chosen = [case for case in CASES if not only or case.name in only]
         timed = {case.name: _time_case(case, scene, backends, effort) for case in chosen}
         step = _time_step(place, effort) if not only or "train_step" in only else None
+        motion = time_motion(effort.seconds) if not only or "motion" in only else None
         frame = None if person is None else time_frames(
             person, size, effort.frames, place, effort.reference_seconds > 0
         )
@@ -104,7 +106,8 @@ def bench(
         },
         "ceiling": asdict(ceiling),
         "ops": {name: _figures(times, ceiling) for name, times in timed.items()},
-        "train_step": step, "train_step_ms": None if step is None else step["ms_p50"], "frame": frame,
+        "train_step": step, "train_step_ms": None if step is None else step["ms_p50"], "motion": motion,
+        "frame": frame,
     }
 
 

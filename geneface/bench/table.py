@@ -40,6 +40,12 @@ def print_table(result: dict[str, Any]) -> None:
             f"training step  {step['ms_p50']:.1f} ms (best {step['ms_best']:.1f}), {step['rays']:,} rays, "
             f"{step['samples']:,} samples{against}"
         )
+    for name, figures in (result.get("motion") or {}).items():
+        if isinstance(figures, dict):
+            console.print(f"{name.replace('_', ' '):<14} {figures['ms_p50']:.1f} ms (best {figures['ms']:.1f}), "
+                          f"{_short(figures['real_time_factor'])} x real time")
+        elif figures is not None:
+            console.print(f"stream latency {figures:.0f} ms")
     frame = result["frame"]
     if frame is not None:
         head = frame["head"]

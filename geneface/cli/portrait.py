@@ -145,6 +145,7 @@ def speak(
         Optional[Path], typer.Argument(metavar="[X.avatar]", help="Whose motion; without it, generic motion.")
     ] = None,
     audio: Audio = None,
+    stream: Annotated[bool, typer.Option("--stream", help="As it would be live, 0.3 s behind the sound.")] = False,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -160,7 +161,7 @@ def speak(
         raise UserError("nothing to say; give --audio FILE")
     options = resolve(MotionConfig(), "motion", None, config, settings or ())
     began = time.perf_counter()
-    motion = pipeline.speak(avatar, audio, output, options)
+    motion = pipeline.speak(avatar, audio, output, options, stream)
     spent = time.perf_counter() - began
     seconds = len(motion) / motion.fps
     result = {

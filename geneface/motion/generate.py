@@ -13,7 +13,7 @@ _CHUNK = 1024  # motion frames generated at once
 
 @torch.inference_mode()
 def generate_weights(model: MotionGenerator, content: np.ndarray, melody: np.ndarray, temperature: float = 0.0,
-                     seed: int = 0, chunk: int = _CHUNK) -> np.ndarray:
+                     seed: int = 0, chunk: int = _CHUNK, first_stride: int = 0) -> np.ndarray:
     """Expression weights for speech features.
 
     Long speech is cut into chunks with as much context as the network can see, so the result does not depend on
@@ -23,8 +23,9 @@ def generate_weights(model: MotionGenerator, content: np.ndarray, melody: np.nda
         content: [N, 512] content features at 50 Hz.
         melody: [N, 3] of `inputs.melody`.
         temperature: standard deviation of the prior's noise; 0 for the most likely motion.
-        seed: of that noise.
+        seed: of that noise, which belongs to the time: the same whatever comes after.
         chunk: frames at once, a multiple of 4.
+        first_stride: where in a longer recording the features begin [4 frames], for the noise.
 
     Returns:
         [ceil(N/2), 52] float32 ARKit weights in [0, 1] at 25 fps; those that speech does not drive are 0.
@@ -35,7 +36,9 @@ def generate_weights(model: MotionGenerator, content: np.ndarray, melody: np.nda
     strides = -(-frames // STRIDE)
     noise = torch.zeros(1, model.spec.latent, strides)
     if temperature > 0:
-        noise = temperature * torch.randn(noise.shape, generator=torch.Generator().manual_seed(seed))
+        rows = [np.random.default_rng([seed, first_stride + k]).standard_normal(model.spec.latent, np.float32)
+                for k in range(strides)]
+        noise = torch.from_numpy(temperature * np.stack(rows, axis=1))[None]
     for first in range(0, frames, chunk):
         low = max(0, first - model.reach)
         high = min(strides * STRIDE, first + chunk + model.reach)

@@ -29,7 +29,7 @@ def load_generator(path: str = "") -> MotionGenerator:
 
 
 @lru_cache(maxsize=1)
-def _measures() -> MouthMeasures:
+def own_measures() -> MouthMeasures:
     return MouthMeasures.of_basis()
 
 
@@ -55,7 +55,9 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     if not len(features):
         raise UserError("the speech features are empty; give a recording that holds sound")
     generator = load_generator(config.model)
-    measures = measures or _measures()
+    if generator.spec.causal:
+        raise UserError(f"{config.model}: hears streamed features; use it with geneface speak --stream")
+    measures = measures or own_measures()
     channels, expected = features.content.shape[1], generator.spec.content
     require(channels == expected, f"features: the motion model hears {expected} content channels, got {channels}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")

@@ -35,6 +35,7 @@ WINDOW = 100  # frames that the encoder is given; with 150 the features are no n
 _SILENCE = 30  # the first of them
 _PITCH_WINDOW = 50  # frames
 _HABITS = 500  # frames (10 s) that F0 and level are told relative to
+LATENCY = (HOP_FRAMES + AHEAD) / 50  # [s] from a hop's beginning to when it can be told
 _HOP = HOP_FRAMES * HOP  # samples, five pieces of the voice activity detector
 _LISTEN = AHEAD * HOP // PIECE  # pieces after the own one in which a frame's speech may be noticed
 
