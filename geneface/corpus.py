@@ -235,6 +235,11 @@ class MotionCorpus:
         return self._shard
 
     @property
+    def streamed(self) -> bool:
+        """Whether its features are those of a stream, for causal models."""
+        return bool(self.info.get("streamed", False))
+
+    @property
     def train(self) -> np.ndarray:
         """Indices of the clips that train."""
         return np.flatnonzero(~self.held_out)

@@ -69,7 +69,7 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         it; report, the page or None.
 
     Raises:
-        UserError: neither or both of corpus and person, or nothing held out.
+        UserError: neither or both of corpus and person, nothing held out, or features that the model was not made for.
     """
     if (corpus is None) == (person is None):
         raise UserError("evaluate-motion: give either --corpus DIR or --person PERSON_DIR")
@@ -82,7 +82,12 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         chosen = data.test if split is None else np.flatnonzero(read_split(Path(split), data.names))
         if not len(chosen):
             raise UserError(f"{corpus}: no clip is held out; prepare the corpus with a larger share held out")
-        compared = compare_clips(load_generator(config.model), data, chosen, measures, config.temperature, config.seed,
+        generator = load_generator(config.model)
+        if generator.spec.causal != data.streamed:
+            kind = "streamed" if data.streamed else "of whole recordings"
+            raise UserError(f"{corpus}: its features are {kind}, which is not what the motion model hears; give a corpus "
+                            f"prepared with --set streamed={str(not data.streamed).lower()}")
+        compared = compare_clips(generator, data, chosen, measures, config.temperature, config.seed,
                                  sampled_at, baseline)
     else:
         person = person if isinstance(person, PreparedPerson) else PreparedPerson.open(person)

@@ -1,6 +1,8 @@
 """Training: it learns, resumes to the same weights, and stops on nonsense."""
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +123,21 @@ def test_corpus_without_training_clips(tmp_path):
     assert len(MotionCorpus(tmp_path).train) == 0
     with pytest.raises(UserError, match="no clip to train on"):
         train_motion(tmp_path, tmp_path / "m.safetensors", CONFIG)
+
+
+def test_streamed_features_make_a_causal_model(corpus, trained, tmp_path):
+    index = tmp_path / "streamed" / "corpus.json"
+    shutil.copytree(corpus, index.parent)
+    content = json.loads(index.read_text())
+    content["info"]["streamed"] = True
+    index.write_text(json.dumps(content))
+    out = tmp_path / "m.safetensors"
+    train_motion(index.parent, out, replace(CONFIG, steps=1))
+    assert MotionGenerator.load(out)[0].spec.causal and not MotionGenerator.load(trained[0])[0].spec.causal
+    with pytest.raises(UserError, match="prepare all with the same"):
+        train_motion([corpus, index.parent], out, CONFIG)
+    with pytest.raises(UserError, match="prepared with --set streamed=true"):
+        evaluate_motion(corpus, config=MotionConfig(model=str(out)))
 
 
 def test_evaluate_motion_writes_a_report(corpus, trained, tmp_path):

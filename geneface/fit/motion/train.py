@@ -71,7 +71,7 @@ def train_motion(corpora: str | Path | Sequence[str | Path], out: str | Path, co
     for path, corpus in zip(paths, data):
         if not len(corpus.train):
             raise UserError(f"{path}: no clip to train on (all are held out); add clips")
-    streamed = [bool(corpus.info.get("streamed")) for corpus in data]
+    streamed = [corpus.streamed for corpus in data]
     if len(set(streamed)) > 1:
         raise UserError(f"{paths[streamed.index(True)]}: holds streamed features and {paths[streamed.index(False)]} does "
                         "not; prepare all with the same 'streamed'")
