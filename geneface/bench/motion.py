@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import MotionConfig
 from ..errors import UserError
 from ..motion.generate import generate_weights
 from ..motion.predict import load_generator
@@ -31,7 +32,8 @@ def time_motion(seconds: float, length: float = SECONDS) -> dict[str, Any] | Non
     Returns:
         features, generator and speak (both together) of a recording, and stream_hop (160 ms of sound, features and
         generic motion): {ms, ms_p50, real_time_factor} each, the factor being seconds of sound per second; and
-        stream_latency_ms, what a hop is waited for and worked on. None where the speech encoder cannot be had.
+        stream_latency_ms from a hop's beginning to its motion: the sound waited for, the lips' lead, the work. None
+        where the speech encoder cannot be had.
     """
     audio = _babble(length)
     try:
@@ -49,7 +51,7 @@ def time_motion(seconds: float, length: float = SECONDS) -> dict[str, Any] | Non
     stream, hop = MotionStream(), audio[:round(_HOP * SAMPLE_RATE)]
     stream.push(audio[:4 * SAMPLE_RATE])  # until all that it looks back on is there
     hops = measure(lambda: stream.push(hop), 2 * seconds)
-    return figures | {"stream_hop": _figures(hops, _HOP), "stream_latency_ms": 1e3 * (LATENCY + hops.median)}
+    return figures | {"stream_hop": _figures(hops, _HOP), "stream_latency_ms": 1e3 * (LATENCY + MotionConfig.lead + hops.median)}
 
 
 def _figures(timing: Timing, length: float) -> dict[str, float]:
