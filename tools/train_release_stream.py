@@ -3,8 +3,8 @@
     python tools/train_release_stream.py GRID/s1 --work build/stream --split configs/splits/grid_s1.txt
 
 GRID/s1 holds talker 1's sentences. Their sound is heard as a stream hears it (`geneface.speech.stream`), a causal
-generator is trained on all but the held-out sentences and measured on those, and geneface/data/motion_stream.safetensors
-and motion_stream_card.md are written. Stopped, it goes on. A corpus that lies in WORK is taken as it is.
+generator is trained on all but the held-out sentences and measured on those, and in geneface/data
+motion_stream.safetensors and motion_stream_card.md are written. Stopped, it goes on. A corpus that lies in WORK is taken as it is.
 """
 from __future__ import annotations
 
@@ -54,11 +54,13 @@ the model that hears whole recordings):
 |---|---|
 {figures}
 
-**Limits.** Those of `motion.safetensors`. A beginning of speech is heard 0.3 s before its motion is due, not seconds; level
-and pitch are told relative to the last 10 s, so the first words of a stream are judged with little to compare.
+**Limits.** Those of `motion.safetensors`, and fewer sentences. Level and pitch are told relative to the last 10 s, so
+the first words of a stream are judged with little to compare. A person's post-net belongs to the other model: live
+motion is fitted to a person by their rest, amplitude, manifold and range only.
 
-**Made with** `python tools/train_release_stream.py CLIPS --work WORK --split configs/splits/grid_s1.txt --steps {planned}
---seed {seed}{limit}`, CLIPS holding {clips} files, in {spent:.0f} minutes of training on a crowded two-core machine.
+**Made with** `python tools/train_release_stream.py CLIPS --work WORK --split configs/splits/grid_s1.txt
+--steps {planned} --seed {seed}{limit}`, CLIPS holding {clips} of talker 1's files (the held-out sentences and, in
+alphabetical order, every second of the others), in {spent:.0f} minutes of training on a crowded two-core machine.
 """
 
 
@@ -89,11 +91,11 @@ def main() -> int:
 def write_card(held_out: dict, arguments: argparse.Namespace) -> None:
     """Fill the card in from the model file and its figures on the held-out sentences."""
     model, info = MotionGenerator.load(RELEASE)
-    corpus = info["corpora"][0]
+    corpus = info["corpora"][0]["info"]
     figures = "\n".join(f"| {name.replace('_', ' ')} | {held_out[name]:.4g} |" for name in _FIGURES)
     text = CARD.format(
         size=RELEASE.stat().st_size / 1e6, sha=hashlib.sha256(RELEASE.read_bytes()).hexdigest(),
-        parameters=sum(p.numel() for p in model.parameters()) / 1e6, train=corpus["clips"] - corpus["held_out"],
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6, train=info["corpora"][0]["clips"],
         held=corpus["held_out"], renderings=corpus["renderings"], steps=info["steps"], batch=info["config"]["batch"],
         seed=info["config"]["seed"], corpus_sha=corpus["sha256"], figures=figures, planned=info["config"]["steps"],
         limit=f" --minutes {arguments.minutes:g}" if arguments.minutes else "", clips=corpus["files"],

@@ -51,7 +51,8 @@ def time_motion(seconds: float, length: float = SECONDS) -> dict[str, Any] | Non
     stream, hop = MotionStream(), audio[:round(_HOP * SAMPLE_RATE)]
     stream.push(audio[:4 * SAMPLE_RATE])  # until all that it looks back on is there
     hops = measure(lambda: stream.push(hop), 2 * seconds)
-    return figures | {"stream_hop": _figures(hops, _HOP), "stream_latency_ms": 1e3 * (LATENCY + MotionConfig.lead + hops.median)}
+    latency = LATENCY + MotionConfig.lead + hops.median
+    return figures | {"stream_hop": _figures(hops, _HOP), "stream_latency_ms": 1e3 * latency}
 
 
 def _figures(timing: Timing, length: float) -> dict[str, float]:

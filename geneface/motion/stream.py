@@ -39,8 +39,8 @@ class MotionStream:
     """Sound in, motion out.
 
     Args:
-        avatar: whose motion it shall be; None for generic motion. Its post-net was learned with another generator and is
-            not used.
+        avatar: whose motion it shall be; None for generic motion. Its post-net was learned with another generator and
+            is not used.
         config: see `MotionConfig`; `model` is a causal one, by default that of the package.
         source: recorded in the motion.
         encoder: the speech encoder; by default the one from `assets`.
@@ -113,7 +113,8 @@ class MotionStream:
                                    first_stride=first)[-new:]
         self._sampled = np.concatenate([self._sampled[-_SMOOTHED:], sampled])
         # Each frame as if it were the last: the person's manifold smooths, here over what came before only.
-        weights = np.concatenate([self._moved(end) for end in range(len(self._sampled) - new + 1, len(self._sampled) + 1)])
+        last = len(self._sampled)
+        weights = np.concatenate([self._moved(end) for end in range(last - new + 1, last + 1)])
         motion = MotionSequence(self._measures.landmarks(weights).astype(np.float32), weights.astype(np.float32),
                                 np.zeros(new, np.float32), np.zeros((new, 2), np.float32), float(FPS), self._source)
         motion = edits.settle(motion, self._gate.quiet(heard.speech), self._person.rest, config.silence_gate,

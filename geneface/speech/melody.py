@@ -22,9 +22,9 @@ def melody(features: SpeechFeatures) -> np.ndarray:
 
 
 def relative(log_f0: np.ndarray, energy: np.ndarray, voicing: np.ndarray) -> np.ndarray:
-    """[T, 3]: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the loud parts in units of 20 dB
-    within [-2, 0.5] (below, it depends on the microphone), voicing in [0, 1]; from `log_f0`, `energy` and `voicing` [T]
-    of a recording."""
+    """[T, 3]: log-F0 minus its median in octaves (0 where unvoiced), energy relative to the loud parts in units of
+    20 dB within [-2, 0.5] (below, it depends on the microphone), voicing in [0, 1]; from `log_f0`, `energy` and
+    `voicing` [T] of a recording."""
     voiced = log_f0 > 0
     median = float(np.median(log_f0[voiced])) if voiced.any() else 0.0
     f0 = np.where(voiced, np.clip((log_f0 - median) / np.log(2), -1.5, 1.5), 0)

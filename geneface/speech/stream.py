@@ -4,9 +4,9 @@ Sound is taken in hops of 160 ms, four motion frames. At every hop the encoder h
 it; the hop's eight frames are taken from it and never changed. They stand at the same places of every window, so
 attention, positions and edges treat them all alike. A window is 0.6 s of silence and 1.4 s of sound (zeros before the
 beginning): Whisper's attention rests on some silent frame, whose features then mean nothing, and given none takes one
-of the hop's (2 % of frames; 0.5 % with the silence). F0 and voice activity come
-from the same window; F0 and all levels are told relative to the last 10 s. So the features are a function of the sound alone, not
-of how it is cut into pushes, and no frame depends on sound more than 300 ms after its beginning.
+of the hop's (2 % of frames; 0.5 % with the silence). F0 and voice activity come from the same window; F0 and all levels
+are told relative to the last 10 s. So the features are a function of the sound alone, not of how it is cut into pushes,
+and no frame depends on sound more than 300 ms after its beginning.
 
 They are not those of `speech.features`, which hears seconds ahead: a model has to be trained on these.
 """
