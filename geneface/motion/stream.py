@@ -124,7 +124,7 @@ class MotionStream:
     def _moved(self, end: int) -> np.ndarray:
         """[1, 52] frame `end` - 1 of those kept, as the person moves."""
         sampled = self._sampled[max(0, end - 1 - _SMOOTHED):end]
-        heard = Heard(np.zeros((0, 0), np.float32), sampled, sampled)
+        heard = Heard(np.zeros((0, 0), np.float32), sampled, sampled, np.zeros(len(sampled), np.float32))
         return self._person.moves(heard, self._generator, self._config, self._measures)[-1:]
 
     def _behave(self, motion: MotionSequence) -> MotionSequence:
