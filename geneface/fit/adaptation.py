@@ -21,7 +21,7 @@ from ..motion.manifold import REFERENCES, PersonSpace
 from ..motion.measures import MouthMeasures
 from ..motion.metrics import mouth_metrics
 from ..motion.person import Person, is_driven
-from ..motion.postnet import PostNet, Regression, fingerprint, per_frame
+from ..motion.postnet import PostNet, Regression, fingerprint
 from ..motion.predict import hear
 from ..motion.style import SpeakingStyle
 from ..motion.sync import SyncExpert
@@ -40,7 +40,6 @@ _VELOCITY_SLACK = 0.02  # share by which the velocity error may rise, for lips t
 _FARTHEST_OFFSET = 8  # frames that a recording's sound and picture may be apart
 _CONFIDENT = 0.15  # least confidence of the sync expert to believe it
 _DRIFT = 1.0  # frames by which the post-net may move the lips against the sound
-_QUIET = 0.5  # a frame more silent than this tells nothing of speech
 _KEYS = ("mouth_open_correlation", "mouth_width_correlation", "mouth_open_variance", "lip_velocity_error", "jitter",
          "tracked_jitter", "sync_offset", "sync_confidence", "tracked_sync_confidence")
 
@@ -126,16 +125,17 @@ class _Recording:
         self.heard = hear(speech, generator, config).part(range(count))
         self.driven = np.flatnonzero(is_driven(generator))
         tracked, self.valid = person.face.expression[:count], person.face.valid[:count]
-        self.expert, self.tune = SyncExpert.load(), melody(speech)[:2 * count]
-        self.offset = lip_offset(self.expert, self.heard.content, self.tune, measures.landmarks(self.heard.likeliest),
+        self.expert = SyncExpert.load()
+        self.content, self.tune = speech.content[:2 * count], melody(speech)[:2 * count]
+        self.offset = lip_offset(self.expert, self.content, self.tune, measures.landmarks(self.heard.likeliest),
                                  measures.landmarks(tracked))
         # Lips that are late for their sound are a fault of the recording, not a habit to learn.
         self.expression = _later(tracked, self.offset)
         self.landmarks = measures.landmarks(self.expression).astype(np.float32)
-        own = per_frame(self.heard.spoken)
+        own = self.heard.content[self.heard.spoken]
         channels = speech.content.shape[1]
         self.voice = np.stack([own.mean(0), own.std(0)]) if len(own) else np.zeros((2, channels), np.float32)
-        rows = np.flatnonzero(self.valid & (self.heard.quiet < _QUIET))
+        rows = np.flatnonzero(self.valid & (self.heard.spoken))
         self.rows = rows[:: -(-len(rows) // _MOST_FRAMES) or 1]
         if len(rows) >= _LEAST_FRAMES:
             self.regression = Regression(self.heard.content, self.heard.likeliest[:, self.driven], self.rows)
@@ -147,7 +147,7 @@ class _Recording:
         references = np.flatnonzero(seen)
         references = references[:: -(-len(references) // REFERENCES)]
         space = PersonSpace(self.landmarks[references], self.expression[references])
-        person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.heard.quiet < _QUIET), space)
+        person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.heard.spoken), space)
         if penalty is None:
             return person
         base = person.base(self.heard.likeliest, self.generator, self.config)
@@ -172,11 +172,12 @@ class _Recording:
         """Figures (`_KEYS`) of the blocks, each as its own of `people` moves."""
         compared = []
         for block, person in zip(self.blocks, people):
-            heard = self.heard.part(block)
-            weights = _widened(person, gain).moves(heard, self.generator, self.config, self.measures)
+            moves = _widened(person, gain).moves
+            weights = moves(self.heard.part(block), self.generator, self.config, self.measures)
+            sound = slice(2 * block.start, 2 * block.stop)
             compared.append(Comparison(
                 f"block at frame {block.start}", self.measures.landmarks(weights),
-                self.landmarks[block.start:block.stop], heard.content, self.tune[2 * block.start:2 * block.stop]))
+                self.landmarks[block.start:block.stop], self.content[sound], self.tune[sound]))
         figures = mouth_metrics([(one.generated, one.tracked) for one in compared])
         figures |= sync_metrics(compared, self.expert)
         return {key: figures[key] for key in _KEYS}

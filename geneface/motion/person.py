@@ -24,10 +24,10 @@ class Heard:
     """What the generator made of speech.
 
     Attributes:
-        content: [N, C] features at 50 Hz, as it heard them.
-        likeliest: [ceil(N/2), 52] the deterministic prediction.
-        sampled: [ceil(N/2), 52] the motion asked for; `likeliest` at temperature 0.
-        quiet: [ceil(N/2)] how silent every frame is, 0 speech to 1 silence.
+        content: [T, C] the features that it heard, at the motion's rate.
+        likeliest: [T, 52] the deterministic prediction.
+        sampled: [T, 52] the motion asked for; `likeliest` at temperature 0.
+        quiet: [T] how silent every frame is, 0 speech to 1 silence.
     """
 
     content: np.ndarray
@@ -37,14 +37,13 @@ class Heard:
 
     @property
     def spoken(self) -> np.ndarray:
-        """[N, C] the features of what is not silence."""
-        return self.content[self.quiet.repeat(2)[:len(self.content)] < 0.5]
+        """[T] bool: frames that are not silence."""
+        return self.quiet < 0.5
 
     def part(self, frames: range) -> "Heard":
         """Of consecutive frames."""
         at = slice(frames.start, frames.stop)
-        heard = self.content[2 * frames.start:2 * frames.stop]
-        return Heard(heard, self.likeliest[at], self.sampled[at], self.quiet[at])
+        return Heard(self.content[at], self.likeliest[at], self.sampled[at], self.quiet[at])
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Person:
             correction = self.postnet.correction(heard.content, heard.likeliest)
             own = self.postnet.widen(weights + correction, config.match_amplitude)
             # What was learned of one voice misleads on another: there, part of it.
-            share = _OTHER_VOICES + (1 - _OTHER_VOICES) * self.postnet.familiarity(heard.spoken)
+            share = _OTHER_VOICES + (1 - _OTHER_VOICES) * self.postnet.familiarity(heard.content[heard.spoken])
             weights = weights + config.adaptation * share * (own - weights)
         gain = config.amplitude
         if self.prompt is not None:

@@ -72,16 +72,16 @@ class PostNet:
         """What the person does otherwise.
 
         Args:
-            content: [N, C] features at 50 Hz, as the generator heard them.
-            generic: [ceil(N/2), 52] weights that the generator made of them (the likeliest motion).
+            content: [T, C] features at the motion's rate (`per_frame`), as the generator heard them.
+            generic: [T, 52] weights that the generator made of them (the likeliest motion).
 
         Returns:
-            [ceil(N/2), 52] to be added to the weights; 0 where speech drives nothing.
+            [T, 52] to be added to the weights; 0 where speech drives nothing.
         """
         out = np.zeros_like(generic)
         if not len(generic):
             return out
-        inputs = np.concatenate([per_frame(content), generic[:, self.driven]], axis=1)
+        inputs = np.concatenate([content, generic[:, self.driven]], axis=1)
         padded = np.pad(inputs, ((REACH, REACH), (0, 0)), mode="edge")
         total = np.broadcast_to(self.bias, (len(generic), len(self.driven))).copy()
         for i, taps in enumerate(self.filters):
@@ -93,13 +93,12 @@ class PostNet:
         """How near a voice is to the person's own: 1 as in parts of their recording, 0 as other people.
 
         Args:
-            content: [N, C] features at 50 Hz where somebody speaks.
+            content: [T, C] features at the motion's rate, of the frames where somebody speaks.
         """
-        frames = per_frame(content)
-        if not len(frames):
+        if not len(content):
             return 0.0
-        away = (frames.mean(0) - self.voice[0]) / np.maximum(self.voice[1], _LEAST_SPREAD)
-        distance = max(0.0, float(np.mean(away**2)) - _CHANCE / len(frames)) ** 0.5
+        away = (content.mean(0) - self.voice[0]) / np.maximum(self.voice[1], _LEAST_SPREAD)
+        distance = max(0.0, float(np.mean(away**2)) - _CHANCE / len(content)) ** 0.5
         return float(np.clip((_OTHER - distance) / (_OTHER - _OWN), 0, 1))
 
     def widen(self, weights: np.ndarray, strength: float) -> np.ndarray:
@@ -125,13 +124,13 @@ class Regression:
     """Ridge regression on one recording: the costly products are made once, then solved for any frames and penalty.
 
     Args:
-        content: [N, C] features at 50 Hz, as the generator heard them.
+        content: [T, C] features at the motion's rate (`per_frame`), as the generator heard them.
         generic: [T, D] driven weights that the generator made of them.
         rows: indices of the frames to learn from.
     """
 
     def __init__(self, content: np.ndarray, generic: np.ndarray, rows: np.ndarray) -> None:
-        inputs = np.concatenate([per_frame(content), generic], axis=1).astype(np.float32)
+        inputs = np.concatenate([content, generic], axis=1).astype(np.float32)
         self._mean, spread = inputs[rows].mean(0), inputs[rows].std(0)
         self._scale = np.where(spread > _LEAST_SPREAD, 1 / np.maximum(spread, _LEAST_SPREAD), 0).astype(np.float32)
         padded = np.pad((inputs - self._mean) * self._scale, ((REACH, REACH), (0, 0)), mode="edge")

@@ -16,6 +16,7 @@ from .generate import generate_weights
 from .head import resample_poses, sample_poses
 from .measures import MouthMeasures
 from .person import Heard, Person
+from .postnet import per_frame
 from .style import SpeakingStyle
 from .vae import FPS, MotionGenerator
 
@@ -105,4 +106,4 @@ def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionCon
     sampled = likeliest
     if config.temperature > 0:
         sampled = generate_weights(generator, content, tune, config.temperature, seed)
-    return Heard(content, likeliest, sampled, behaviour.silence(features, len(likeliest), FPS))
+    return Heard(per_frame(content), likeliest, sampled, behaviour.silence(features, len(likeliest), FPS))
