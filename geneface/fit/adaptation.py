@@ -92,7 +92,7 @@ def adapt(person: PreparedPerson, generator: MotionGenerator, config: MotionConf
     choices = {widened: task.measured(tried[penalty], widened), 1.0: scores[penalty]}
     gain = next((gain for gain, after in choices.items() if _better(after, before)), widened)
     after, used = choices[gain], _better(choices[gain], before)
-    postnet = _widened(task.learn(np.ones(len(task.rows), bool), penalty), gain).postnet if used else None
+    postnet = _widened(task.learn(penalty), gain).postnet if used else None
     why = "closer to the recording" if used else "not clearly closer to the recording than generic motion"
     return Adaptation(postnet, {
         "used": used, "why": why, "seconds": len(task.rows) / person.fps, "offset_frames": task.offset,
@@ -135,16 +135,18 @@ class _Recording:
         own = self.heard.content[self.heard.spoken]
         channels = speech.content.shape[1]
         self.voice = np.stack([own.mean(0), own.std(0)]) if len(own) else np.zeros((2, channels), np.float32)
-        rows = np.flatnonzero(self.valid & (self.heard.spoken))
+        rows = np.flatnonzero(self.valid & self.heard.spoken)
         self.rows = rows[:: -(-len(rows) // _MOST_FRAMES) or 1]
         if len(rows) >= _LEAST_FRAMES:
             self.regression = Regression(self.heard.content, self.heard.likeliest[:, self.driven], self.rows)
 
-    def learn(self, kept: np.ndarray, penalty: float | None) -> Person:
-        """The person as known from the rows [R] that are `kept`; without post-net where there is no penalty."""
+    def learn(self, penalty: float | None, without: range = range(0)) -> Person:
+        """The person as known from all frames but those of a block and its surroundings; without post-net where there
+        is no penalty."""
         seen = self.valid.copy()
-        seen[self.rows[~kept]] = False
-        references = np.flatnonzero(seen)
+        if len(without):
+            seen[max(0, without.start - _GAP):without.stop + _GAP] = False
+        kept, references = seen[self.rows], np.flatnonzero(seen)
         references = references[:: -(-len(references) // REFERENCES)]
         space = PersonSpace(self.landmarks[references], self.expression[references])
         person = Person(space.rest, SpeakingStyle.of_landmarks(self.landmarks, spoken=self.heard.spoken), space)
@@ -155,8 +157,8 @@ class _Recording:
         filters, bias = self.regression.solve(target, penalty, kept)
         centre = self.expression[self.rows[kept]][:, self.driven].mean(0)
         return replace(person, postnet=PostNet(
-            filters, bias, self.driven.astype(np.int32), np.ones(1, np.float32), centre.astype(np.float32), self.fingerprint,
-            self.voice))
+            filters, bias, self.driven.astype(np.int32), np.ones(1, np.float32), centre.astype(np.float32),
+            self.fingerprint, self.voice))
 
     @property
     def blocks(self) -> list[range]:
@@ -165,8 +167,7 @@ class _Recording:
 
     def people(self, penalty: float | None) -> list[Person]:
         """For each block, the person as known from the others."""
-        return [self.learn((self.rows < block.start - _GAP) | (self.rows >= block.stop + _GAP), penalty)
-                for block in self.blocks]
+        return [self.learn(penalty, block) for block in self.blocks]
 
     def measured(self, people: list[Person], gain: float = 1.0) -> dict[str, Any]:
         """Figures (`_KEYS`) of the blocks, each as its own of `people` moves."""

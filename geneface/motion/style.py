@@ -126,7 +126,8 @@ class SpeakingStyle:
             return cls.of_avatar(Avatar.load(path))
         if path.suffix == ".npz":
             motion = MotionSequence.load(path)
-            require(len(motion) > 0, f"{path}: motion of no frames")
+            if not len(motion):
+                raise UserError(f"style: {path} holds a motion of no frames; give another")
             return cls.of_landmarks(motion.landmarks, motion.fps, None, motion.blink, motion.gaze, motion.head_pose)
         raise UserError(f"style: {path} is no avatar, motion file (.npz) or prepared person; give one of these")
 
