@@ -79,6 +79,7 @@ class CorpusConfig:
     min_face_px: float = 40.0  # least width of the face [px]
     max_fit_error: float = 0.02  # largest median error of the fitted head, as a share of the face's width
     max_offset_frames: float = 3.0  # most frames that sound and picture may be apart, where that can be told
+    align: bool = True  # the sound of each clip is moved to its lips by what the sync expert says
     renderings: int = 4  # versions of the audio: as recorded, joined, and in other voices, rooms and noise
     streamed: bool = False  # speech features as heard while the sound comes in: trains a model for live use
     held_out_every: int = 10  # one recording of so many is never trained on

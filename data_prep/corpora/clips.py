@@ -68,6 +68,14 @@ class Recording:
     def frames(self) -> int:
         return len(self.detections)
 
+    def moved(self, lag: float) -> "Recording":
+        """With sound, and what is known of it, so many frames earlier."""
+        samples = round(lag * SAMPLES)
+        audio = np.zeros_like(self.audio)
+        kept = self.audio[max(0, samples):len(audio) + min(0, samples)]
+        audio[max(0, -samples):][:len(kept)] = kept
+        return replace(self, audio=audio, transcript=self.transcript.later(-samples / SAMPLE_RATE))
+
     def part(self, name: str, first: int, end: int) -> "Recording":
         """Frames `first` to `end` as a clip of its own."""
         return replace(self, name=name, detections=self.detections[first:end],

@@ -24,7 +24,7 @@ from .people import Person, Size, chosen, expression_of, find_person, fit_people
 from .renderings import render
 from .timing import offsets
 
-_VERSION = 5  # raised when the code changes what a shard holds
+_VERSION = 6  # raised when the code changes what a shard holds
 _OPTIONS = ("longest_seconds", "min_valid", "max_second_face", "min_face_px", "max_fit_error", "max_offset_frames",
             "renderings", "seed")  # of the configuration, that change what a shard holds
 
@@ -91,19 +91,22 @@ def make_shard(task: ShardTask, folder: str, config: CorpusConfig) -> str:
             dropped[clip.name] = f"sound and picture are more than {config.max_offset_frames:g} frames apart"
         else:
             kept.append(i)
-    renderings = [[recorded[i] for i in kept]]
-    renderings += [render(number, [clips[i] for i in kept], seed, config.streamed)
-                   for number in range(1, config.renderings)]
+    clips, lags, expressions = ([x[i] for i in kept] for x in (clips, lags, expressions))
+    if config.align:
+        clips = [clip.moved(lag or 0.0) for clip, lag in zip(clips, lags)]
+        recorded = render(0, clips, seed, config.streamed)
+    else:
+        recorded = [recorded[i] for i in kept]
+    renderings = [recorded, *(render(number, clips, seed, config.streamed) for number in range(1, config.renderings))]
     basis = load_basis()
     shard = []
-    for place, i in enumerate(kept):
-        clip = clips[i]
-        info = ClipInfo(clip.name, clip.speaker, clip.transcript.text, clip.transcript.words, lags[i])
-        landmarks = np.asarray(basis.landmarks68(expressions[i]), np.float32)
-        shard.append(TrainingClip(info, expressions[i], landmarks, tuple(r[place] for r in renderings)))
+    for i, (clip, lag, expression) in enumerate(zip(clips, lags, expressions)):
+        info = ClipInfo(clip.name, clip.speaker, clip.transcript.text, clip.transcript.words, lag)
+        landmarks = np.asarray(basis.landmarks68(expression), np.float32)
+        shard.append(TrainingClip(info, expression, landmarks, tuple(r[i] for r in renderings)))
     write_shard(path, shard, config.renderings, {
         "dropped": dropped, "sources": [source.name for source in task.sources],
-        "sha256": [_digest(clips[i], expressions[i]) for i in kept],
+        "sha256": [_digest(clip, expression) for clip, expression in zip(clips, expressions)],
         "cpu_seconds": round(time.process_time() - begin, 2),
     })
     if not config.keep_detections:

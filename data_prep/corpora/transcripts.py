@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,6 +37,11 @@ class Transcript:
         inside = [word for word in self.words if start <= (word[0] + word[1]) / 2 < end]
         words = tuple((max(0.0, a - start), min(b, end) - start, word) for a, b, word in inside)
         return Transcript(" ".join(word for *_, word in words) or None, words)
+
+    def later(self, seconds: float) -> "Transcript":
+        """With all words so much later."""
+        words = self.words
+        return self if words is None else replace(self, words=tuple((a + seconds, b + seconds, w) for a, b, w in words))
 
 
 def grid_sentence(stem: str) -> str | None:

@@ -188,14 +188,25 @@ def test_bad_fits_are_dropped(monkeypatch):
             people.expression_of(clip("c"), person, 0.02)
 
 
-def test_short_clips_of_a_speaker_are_timed_together(monkeypatch):
-    told = {100: 1.5, 110: 2.5, 120: 8.0, 600: -3.0, 60: None}
+def test_a_clip_that_cannot_tell_is_timed_as_its_speakers_others(monkeypatch):
+    told = {100: 1.5, 110: 2.5, 120: 8.0, 130: None, 60: None}
     monkeypatch.setattr(timing, "sound_timing",
                         lambda content, melody, expression: SimpleNamespace(offset=told[len(expression)]))
-    many = [clip(f"a{n}", n, speaker="a") for n in (100, 110, 120, 600)] + [clip("b", 60, speaker="b")]
+    many = [clip(f"a{n}", n, speaker="a") for n in (100, 110, 120, 130)] + [clip("b", 60, speaker="b")]
     heard = [SimpleNamespace(content=None, melody=None)] * 5
     expressions = [np.zeros((one.frames, 52)) for one in many]
-    assert timing.offsets(many, heard, expressions) == [2.5, 2.5, 2.5, -3.0, None]
+    assert timing.offsets(many, heard, expressions) == [1.5, 2.5, 8.0, 2.5, None]
+
+
+@pytest.mark.parametrize("lag", [2.5, -2.5, 0.0])
+def test_sound_is_moved_with_its_words(lag):
+    one = replace(clip("a", 60), transcript=Transcript("hello", ((1.0, 1.5, "hello"),)))
+    sound = np.arange(60 * 640, dtype=np.float32)
+    moved = replace(one, audio=sound).moved(lag)
+    assert moved.audio.shape == sound.shape and moved.audio[10000] == 10000 + lag * 640
+    assert moved.transcript.words == ((1.0 - lag / 25, 1.5 - lag / 25, "hello"),)
+    assert (moved.audio[-1600:] == 0).all() if lag > 0 else moved.audio[-1] == sound[-1] + lag * 640
+    assert (moved.audio[:1600] == 0).all() if lag < 0 else True
 
 
 def test_plan_covers_every_file_once():
