@@ -61,8 +61,9 @@ class MotionStream:
         self._config, self._source = config, source
         self._measures = measures or own_measures()
         prompt = SpeakingStyle.of_file(config.style) if config.style else None
-        self._person = (Person.generic(self._generator, prompt) if avatar is None
-                        else Person.of(avatar, self._generator, prompt))
+        person = (Person.generic(self._generator, prompt) if avatar is None
+                  else Person.of(avatar, self._generator, prompt))
+        self._person = replace(person, postnet=None)  # it looks ahead, and tells voices apart over a whole recording
         self._style = prompt or self._person.style
         self._shut = shut_weights(self._measures, None if avatar is None else avatar.expression_reference)
         self._features = FeatureStream(encoder)
