@@ -12,7 +12,7 @@ kept in FOLDER/features.
     adapted     people adapted to by their first frames, measured on their held-out ones (--adapt)
     languages   recordings called LANGUAGE_*.* (--driving)
     robustness  held-out sentences (--corpus, --split) shifted in pitch, noisy, by telephone; sound from --clips
-    speed       times real time, without and with the speech encoder (--driving); memory: of an hour
+    speed       times real time, without and with the speech encoder (--driving); streaming: latency; memory: of an hour
 """
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def row(part: str, what: str, measured: float | None, low: float | None = None, 
                          ([f"at most {high:.4g}"] if high is not None else []))
     met = None
     if measured is not None and asked:
-        met = (low is None or measured >= low) and (high is None or measured <= high)
+        met = bool((low is None or measured >= low) and (high is None or measured <= high))
     return Row(part, what, asked or "–", None if measured is None else float(measured), met, note)
 
 
@@ -281,6 +281,24 @@ def speed(study: Study) -> list[Row]:
     return rows
 
 
+def streaming(study: Study) -> list[Row]:
+    """The streaming model on sound that comes in by hops, generic motion."""
+    from geneface.motion.stream import MotionStream
+    from geneface.speech.stream import HOP_FRAMES, LATENCY
+
+    hop = HOP_FRAMES * RATE // 50
+    audio = driving_speech(study.given.driving, 20)
+    stream, spent = MotionStream(), []
+    for first in range(0, len(audio) - hop + 1, hop):
+        wall = time.perf_counter()
+        stream.push(audio[first:first + hop])
+        spent.append(time.perf_counter() - wall)
+    usual, slow = np.percentile(spent[len(spent) // 4:], [50, 95])  # the first find caches cold
+    return [row("streaming", "latency [ms]", 1000 * (LATENCY + usual), high=400,
+                note=f"waits {1000 * LATENCY:.0f} ms for sound; a hop of 160 ms takes {1000 * usual:.0f} ms, "
+                f"5 % of them more than {1000 * slow:.0f} ms; load {os.getloadavg()[0]:.1f}")]
+
+
 def memory(study: Study) -> list[Row]:
     """In a process of its own, whose largest resident memory tells."""
     command = [sys.executable, __file__, "--hour", "--driving", str(study.given.driving), "--model", study.config.model,
@@ -311,7 +329,7 @@ def driving_speech(folder: Path, seconds: int) -> np.ndarray:
 PARTS: dict[str, tuple[Callable[[Study], list[Row]], tuple[str, ...]]] = {
     "corpus": (corpus, ("corpus", "split")), "people": (people, ("people",)), "adapted": (adapted, ("adapt",)),
     "languages": (languages, ("driving",)), "robustness": (robustness, ("corpus", "split", "clips")),
-    "speed": (speed, ("driving",)), "memory": (memory, ("driving",)),
+    "speed": (speed, ("driving",)), "streaming": (streaming, ("driving",)), "memory": (memory, ("driving",)),
 }
 
 

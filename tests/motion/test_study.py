@@ -14,6 +14,7 @@ import motion_study as study  # noqa: E402
 def test_rows_say_whether_they_are_met():
     assert study.row("a", "b", 0.8, 0.8).met and study.row("a", "b", 0.1, high=0.15).met
     assert study.row("a", "b", 1.3, 0.8, 1.2).met is False and study.row("a", "b", 0.7, 0.8, 1.2).met is False
+    assert study.row("a", "b", np.float64(0.9), 0.8).met is True  # as JSON has it
     assert study.row("a", "b", None, 0.8).met is None and study.row("a", "b", 0.7).met is None
     text = study.table([study.row("corpus", "opening", 0.9361, 0.94), study.row("corpus", "jitter", None)])
     assert "| corpus | opening | at least 0.94 | 0.936 | **not met** |  |" in text and "| – | – | – |" in text
