@@ -182,7 +182,7 @@ class _Preparation:
         _load_libraries()
         found, plate = side_by_side(face, surroundings)
         track, _ = side_by_side(head, sound)
-        sync = manifest.stage("sync", 4, {"correct": config.correct_sync}, ("track", "sound"), (),
+        sync = manifest.stage("sync", 5, {"correct": config.correct_sync}, ("track", "sound"), (),
                               lambda: self._sync(footage))
         speech = manifest.stage("speech", 7, {**heard, "shifts": sync["shifts"]}, self._scans,
                                 ("audio.wav", "speech.npz"), lambda: self._speech(footage, sync["shifts"]))

@@ -20,7 +20,7 @@ _LEAST = 50  # frames: two seconds of speech
 _QUIET = -1.25  # relative energy (20 dB units) up to which nobody speaks
 _SPOKEN = 0.3  # least share of a piece in which somebody does
 _CLEAR = 0.2  # least confidence
-_WORTH = 1.0  # smallest offset that is corrected [frames]
+_WORTH = 0.5  # smallest offset that is corrected [frames]
 _AGREE = 1.0  # how far most pieces may lie from their median where it is corrected [frames]
 
 

@@ -113,7 +113,7 @@ class MotionConfig:
     model: str = ""  # motion model file; empty: the one shipped with the package
     temperature: float = 0.0  # standard deviation of the prior's noise; 0: the most likely motion
     amplitude: float = 1.0  # scale of the mouth's motion about its rest
-    lead: float = 0.02  # the lips move so much earlier than the corpus' did, whose pictures lag their sound [s]
+    lead: float = 0.0  # the lips move so much earlier than where the sync expert finds them in time [s]
     match_amplitude: float = 1.0  # how far the mouth opens as wide as the person's own: 0 as the corpus' talker's
     adaptation: float = 1.0  # share of what the avatar's post-net learned of the person: 0 generic motion, fitted
     silence_gate: float = 1.0  # how far the mouth is brought to rest in silence: 0 not, 1 all the way

@@ -41,7 +41,7 @@ def test_known_offsets_are_found(frames):
     here, there = sound_timing(*late(0)), sound_timing(*late(frames))
     assert there.offset - here.offset == pytest.approx(frames, abs=0.35)
     assert here.drift == pytest.approx(0, abs=0.5)
-    assert there.shift == (there.offset if abs(there.offset) >= 1 else 0)
+    assert there.shift == (there.offset if abs(there.offset) >= 0.5 else 0)
 
 
 def test_offsets_are_in_frames_of_the_film():
