@@ -75,7 +75,8 @@ class ClipInfo:
         speaker: whose clips share one identity.
         text: what is said, or None.
         words: (start [s], end [s], word) in the clip's own time, or None.
-        audio_offset_frames: measured lag of the sound behind the picture [frames], or None where it could not be told.
+        audio_offset_frames: lag of the sound behind the picture as recorded [frames], or None where it could not be
+            told; a corpus prepared with `align` has its sound moved by so much.
     """
 
     name: str

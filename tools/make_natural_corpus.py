@@ -5,11 +5,13 @@ again by other voices.
     python tools/make_natural_corpus.py GRID.corpus -o grid_voices.corpus --download VOICES --again 2
 
 GRID.corpus is what `geneface prepare-corpus` made of GRID talkers. Needs espeak-ng and flite (apt-get install) and
-onnxruntime (pip install); voices are downloaded once to --download. Stopped, it goes on with the voice it was at.
+onnxruntime (pip install -e .[voices]); voices are downloaded once to --download. Natural sentences go on with the voice
+at which they were stopped, --again begins anew.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -44,13 +46,14 @@ def main() -> int:
         voices = [joe(arguments.download), *(flite(name) for name in ("slt", "rms", "awb", "kal16")),
                   *(espeak(f"espeak{variant}", ("en", *foreign), variant, pitch) for variant, pitch in ESPEAK.items()),
                   *kokoro(arguments.download, arguments.seed)]
+        corpus = MotionCorpus(arguments.corpus)
         if arguments.again:
-            add_voices(MotionCorpus(arguments.corpus), voices, arguments.out, arguments.again, arguments.seed)
+            add_voices(corpus, voices, arguments.out, arguments.again, arguments.seed)
             return 0
-        file = arguments.out / "lips.safetensors"
+        about = {"corpus": corpus.info, "steps": arguments.steps, "seed": arguments.seed}
+        file = arguments.out / f"lips_{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.safetensors"
         if not file.is_file():
-            learn_lips(MotionCorpus(arguments.corpus), arguments.steps, arguments.seed).save(file, {
-                "corpus": MotionCorpus(arguments.corpus).info, "steps": arguments.steps, "seed": arguments.seed})
+            learn_lips(corpus, arguments.steps, arguments.seed).save(file, about)
         result = make_natural_corpus(readings(voices, arguments.each, arguments.seed), LipModel.load(file),
                                      arguments.out, arguments.renderings, arguments.seed)
     except UserError as error:

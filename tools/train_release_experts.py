@@ -58,7 +58,8 @@ Viterbi) and without.
 {figures}
 
 Sync within 1: offsets to the nearest whole frame, as SyncNet's are; offset within 1 counts their fractions, and
-recordings of this corpus are themselves up to 2 frames off. Shift found: the worst share over shifts of -5, -3, 3 and 5 frames.
+recordings of this corpus are themselves up to 2 frames off. Shift found: the worst share over shifts of -5, -3, 3 and
+5 frames.
 
 **Limits.** One male British talker and 51 words: the readers know no others, and other talkers' lips less well. Letters
 look alike (b, p; d, t; c, z ...): most of the readers' errors are there. The sync expert measures within

@@ -3,8 +3,8 @@
     python tools/train_release_stream.py GRID/s1 --work build/stream --split configs/splits/grid_s1.txt
 
 GRID/s1 holds talker 1's sentences. Their sound is heard as a stream hears it (`geneface.speech.stream`), a causal
-generator is trained on all but the held-out sentences and measured on those, and in geneface/data
-motion_stream.safetensors and motion_stream_card.md are written. Stopped, it goes on. A corpus that lies in WORK is taken as it is.
+generator is trained on all but the held-out sentences and measured on those, and motion_stream.safetensors and
+motion_stream_card.md are written to geneface/data. Stopped, it goes on.
 """
 from __future__ import annotations
 

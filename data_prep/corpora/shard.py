@@ -47,7 +47,8 @@ class ShardTask:
             return [[s.name, s.speaker, s.layout, s.size, s.changed] for s in sources]
 
         basis = [_VERSION, files(self.sources), {name: files(sources) for name, sources in self.people.items()},
-                 {name: getattr(config, name) for name in _OPTIONS}, *["streamed"] * config.streamed]
+                 {name: getattr(config, name) for name in _OPTIONS}, *["streamed"] * config.streamed,
+                 *["not aligned"] * (not config.align)]
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:32]
 
     def path(self, folder: Path, config: CorpusConfig) -> Path:

@@ -39,9 +39,10 @@ class Transcript:
         return Transcript(" ".join(word for *_, word in words) or None, words)
 
     def later(self, seconds: float) -> "Transcript":
-        """With all words so much later."""
+        """With all words so much later, none before the beginning."""
         words = self.words
-        return self if words is None else replace(self, words=tuple((a + seconds, b + seconds, w) for a, b, w in words))
+        return self if words is None else replace(self, words=tuple(
+            (max(0.0, a + seconds), max(0.0, b + seconds), word) for a, b, word in words))
 
 
 def grid_sentence(stem: str) -> str | None:

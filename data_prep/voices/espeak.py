@@ -30,7 +30,7 @@ def main() -> int:
     voice, rate, pitch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     name = ctypes.util.find_library("espeak-ng")
     if name is None:
-        print("libespeak-ng is not installed", file=sys.stderr)
+        print("libespeak-ng is not installed: apt-get install espeak-ng", file=sys.stderr)
         return 2
     library = ctypes.CDLL(name)
     samples_per_second = library.espeak_Initialize(_RETRIEVAL, 0, None, _PHONES | _IPA)

@@ -1,10 +1,14 @@
-"""How the words of GRID sound (Cooke et al. 2006): British, letters by their names."""
+"""How the sentences of GRID sound (Cooke et al. 2006): British, letters by their names; and when."""
 from __future__ import annotations
 
 from functools import lru_cache
 
+from geneface.corpus import MotionCorpus
+from geneface.errors import UserError
+
+from .align import Sentence, align
 from .engines import pronounced
-from .phones import letters
+from .phones import Phone, letters
 
 # Letters as words that a text-to-speech engine reads as their names.
 LETTERS = dict(a="eigh", b="bee", c="see", d="dee", e="ee", f="ef", g="jee", h="aitch", i="eye", j="jay", k="kay",
@@ -25,3 +29,19 @@ def word_phones(word: str) -> tuple[tuple[str, float], ...]:
         stress = {"ˈ": 1.0, "ˌ": 0.5, " ": 0.0}.get(sign, stress)
         out += [(letter, stress) for letter in letters(sign)]
     return tuple(out)
+
+
+def aligned(corpus: MotionCorpus) -> list[tuple[Phone, ...]]:
+    """Phones of the clips of a corpus of GRID sentences, found on those that are not held out.
+
+    Raises:
+        UserError: the words of a clip are not timed.
+    """
+    sentences = []
+    for i in range(len(corpus)):
+        about = corpus.about(i)
+        if not about.words:
+            raise UserError(f"{corpus.path}: the words of {about.name} are not timed; phones are found in sentences "
+                            "whose words are (GRID's .align files or alignments.json)")
+        sentences.append(Sentence(corpus.clip(i).content.numpy(), about.words))
+    return align(sentences, word_phones, corpus.train)

@@ -2,7 +2,8 @@
 
 The phones come as what the mouth does for them (`phones.features`), not by their names, so that the model can be given
 phones that it was not trained on; with them come how long each lasts and how far it has got, and from the sound how
-loud and how high it is. Convolutions see 0.4 s to either side: lips round for a vowel before the consonants that precede it.
+loud and how high it is. Convolutions see 0.4 s to either side: lips round for a vowel before the consonants that
+precede it.
 """
 from __future__ import annotations
 

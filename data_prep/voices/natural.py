@@ -18,8 +18,8 @@ import numpy as np
 
 from data_prep.corpora.clips import SAMPLES
 from data_prep.corpora.renderings import render
-from geneface.corpus import (SHARDS, ClipInfo, MotionCorpus, TrainingClip, read_shard_header, write_index, write_shard)
-from geneface.errors import UserError
+from geneface.corpus import (FPS, SHARDS, ClipInfo, MotionCorpus, TrainingClip, read_shard_header, write_index,
+                             write_shard)
 from geneface.face.basis import load_basis
 from geneface.progress import track
 from geneface.speech.framing import energy_db
@@ -27,9 +27,8 @@ from geneface.speech.melody import melody
 from geneface.speech.pitch import pitch
 from geneface.types import SpeechFeatures
 
-from .align import Sentence, align
 from .engines import SAMPLE_RATE, Voice
-from .grid import word_phones
+from .grid import aligned
 from .lips import LipModel, describe, train_lips
 from .phones import Phone
 
@@ -90,12 +89,9 @@ def readings(voices: Sequence[Voice], each: int, seed: int = 0) -> list[Reading]
 
 def learn_lips(corpus: MotionCorpus, steps: int, seed: int = 0) -> LipModel:
     """A lip model of a corpus of GRID sentences: aligned, then trained on those that are not held out."""
-    clips = [(corpus.clip(i), corpus.about(i).words) for i in range(len(corpus))]
-    if any(not words for _, words in clips):
-        raise UserError(f"{corpus.path}: lips are learned from sentences whose words are timed; some here are not")
-    phones = align([Sentence(clip.content.numpy(), words) for clip, words in clips], word_phones, corpus.train)
-    described = [describe(phones[i], clips[i][0].melody.numpy()) for i in corpus.train]
-    return train_lips(described, [clips[i][0].expression.numpy() for i in corpus.train], steps, seed)
+    phones, clips = aligned(corpus), {i: corpus.clip(i) for i in corpus.train}
+    described = [describe(phones[i], clip.melody.numpy()) for i, clip in clips.items()]
+    return train_lips(described, [clip.expression.numpy() for clip in clips.values()], steps, seed)
 
 
 def make_natural_corpus(tasks: Sequence[Reading], lips: LipModel, out: Path, renderings: int = 2,
@@ -117,7 +113,7 @@ def make_natural_corpus(tasks: Sequence[Reading], lips: LipModel, out: Path, ren
     held_out = np.array([int(hashlib.sha256(text.encode()).hexdigest(), 16) % _HELD_OUT == 0 for text in texts], bool)
     frames = sum(header["starts"][-1] for _, header in shards)
     info = {"layout": "natural", "clips": len(texts), "held_out": int(held_out.sum()), "frames": frames,
-            "seconds": frames / 25, "voices": len(tasks), "renderings": renderings, "dropped": {},
+            "seconds": frames / FPS, "voices": len(tasks), "renderings": renderings, "dropped": {},
             "sha256": hashlib.sha256("".join(name for name, _ in shards).encode()).hexdigest()}
     write_index(out, shards, held_out, renderings, info)
     return {key: info[key] for key in ("clips", "held_out", "seconds", "voices")} | {"corpus": str(out)}

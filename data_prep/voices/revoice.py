@@ -1,7 +1,7 @@
 """Recorded sentences spoken again by synthetic voices: another sound for the same motion.
 
-A voice reads the sentence at its own pace; the recording's motion is moved to that pace, phone by phone. So the sound is
-what the voice made, not a stretched copy of it, and the lips are still a person's.
+A voice reads the sentence at its own pace; the recording's motion is moved to that pace, phone by phone. So the sound
+is what the voice made, not a stretched copy of it, and the lips are still a person's.
 """
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from data_prep.corpora.renderings import joined
 from geneface.corpus import (FPS, SHARDS, MotionCorpus, Rendering, TrainingClip, read_shard_header, write_index,
                              write_shard)
 
-from .align import Sentence, align
 from .engines import SAMPLE_RATE, Voice
-from .grid import spoken, word_phones
+from .grid import aligned, spoken
 from .phones import FEATURES, Phone, features
 
 _SHARD = 64  # clips
@@ -86,14 +85,8 @@ def revoice(corpus: MotionCorpus, voices: Sequence[Voice], seed: int) -> list[Re
         session = [int(i) for i in order[first:first + _SESSION]]
         parts = [_spoken_again(voice, corpus.about(i).text or "", phones[i], int(corpus.frames[i]), random)
                  for i in session]
-        out |= dict(zip(session, joined(parts, random, altered=bool(number % 2))))
+        out |= dict(zip(session, joined(parts, random, bool(number % 2), corpus.streamed)))
     return [out[i] for i in range(len(corpus))]
-
-
-def aligned(corpus: MotionCorpus) -> list[tuple[Phone, ...]]:
-    """Phones of the clips of a corpus of GRID sentences."""
-    sentences = [Sentence(corpus.clip(i).content.numpy(), corpus.about(i).words or ()) for i in range(len(corpus))]
-    return align(sentences, word_phones, corpus.train)
 
 
 def _spoken_again(voice: Voice, text: str, recorded: tuple[Phone, ...], frames: int,

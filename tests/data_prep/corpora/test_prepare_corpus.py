@@ -168,7 +168,6 @@ def test_streamed_features_are_those_of_the_stream(monkeypatch):
     one = clip("c", 60, 0)
     made = renderings.render(0, [one], 0, streamed=True)[0]
     np.testing.assert_allclose(made.content[:, 0], fake_heard(one.audio)[0][:, 0], atol=1e-3)
-    assert prepare.ShardTask((), {}).key(CONFIG) != prepare.ShardTask((), {}).key(replace(CONFIG, streamed=True))
 
 
 def test_a_clip_without_speech_is_kept_whole():
@@ -206,7 +205,8 @@ def test_sound_is_moved_with_its_words(lag):
     assert moved.audio.shape == sound.shape and moved.audio[10000] == 10000 + lag * 640
     assert moved.transcript.words == ((1.0 - lag / 25, 1.5 - lag / 25, "hello"),)
     assert (moved.audio[-1600:] == 0).all() if lag > 0 else moved.audio[-1] == sound[-1] + lag * 640
-    assert (moved.audio[:1600] == 0).all() if lag < 0 else True
+    assert (moved.audio[:1600] == 0).all() if lag < 0 else moved.audio[0] == lag * 640
+    assert one.transcript.later(-1.2).words == ((0.0, pytest.approx(0.3), "hello"),)  # no time is before the clip
 
 
 def test_plan_covers_every_file_once():
@@ -239,9 +239,11 @@ def test_a_file_where_the_corpus_should_go(tmp_path):
 def test_a_shards_name_says_what_it_is_made_from(tmp_path):
     task = prepare.plan([source("x"), source("y")], CONFIG)[0]
     assert task.key(CONFIG) == task.key(replace(CONFIG, workers=3, cluster="auto", held_out_every=2))
-    others = [task.key(replace(CONFIG, min_face_px=41.0)), prepare.plan([source("x")], CONFIG)[0].key(CONFIG),
-              prepare.plan([source("x"), source("y", size=5)], CONFIG)[0].key(CONFIG)]
-    assert len({task.key(CONFIG), *others}) == 4
+    others = [task.key(replace(CONFIG, **change)) for change in (
+        dict(min_face_px=41.0), dict(streamed=True), dict(align=False), dict(streamed=True, align=False))]
+    others += [prepare.plan(files, CONFIG)[0].key(CONFIG) for files in (
+        [source("x")], [source("x"), source("y", size=5)])]
+    assert len({task.key(CONFIG), *others}) == 7
     path = task.path(tmp_path, CONFIG)
     path.parent.mkdir()
     path.write_bytes(b"half")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from data_prep.voices.align import Sentence, align
 from data_prep.voices.engines import Speech, Voice, settle, timed
 from data_prep.voices.lips import LipModel, bilabial, describe, train_lips
 from data_prep.voices.phones import FEATURES, Phone, features, letters, spread
-from geneface.corpus import MotionCorpus
+from geneface.corpus import ClipInfo, MotionCorpus
+from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.landmarks import mouth_opening
 from geneface.motion.evaluate import MouthMeasures
+
+from ...motion.corpora import write_small_corpus
 
 JAW = ARKIT_NAMES.index("jawOpen")
 
@@ -166,3 +170,17 @@ def test_engines_time_their_phones(program, voice):
     vowels = [level for level, phone in zip(loud, said.phones) if phone.symbol and phone.symbol in "aɑɒu"]
     pauses = [level for level, phone in zip(loud, said.phones) if not phone.symbol]
     assert min(vowels) > 3 * max(pauses)
+
+
+def test_sentences_without_timed_words_are_refused(tmp_path, monkeypatch):
+    corpus = MotionCorpus(write_small_corpus(tmp_path))
+    monkeypatch.setattr(corpus, "about", lambda index: ClipInfo("clip", "s", "a b"))
+    with pytest.raises(UserError, match="words of .* are not timed"):
+        natural.learn_lips(corpus, 1)
+
+
+def test_programs_that_fail_are_named():
+    with pytest.raises(UserError, match=r"-c .*failed: no voice here"):
+        engines.run([sys.executable, "-c", "raise SystemExit('no voice here')"])
+    with pytest.raises(UserError, match="apt-get install no-such-program"):
+        engines.run(["no-such-program"])
