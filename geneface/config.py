@@ -25,7 +25,7 @@ class PrepareConfig:
     sample_rate: int = 16000  # audio inside [Hz]
     min_seconds: float = 2.5  # shortest take that is accepted [s]
     allow_silent: bool = True  # go on without sound: the avatar is then learned from the picture alone
-    correct_sync: bool = True  # move sound that is clearly early or late to where the mouth says it
+    correct_sync: bool = True  # move sound that is half a frame or more early or late to the lips, by the sync expert
     strict: bool = False  # stop on a check's warning instead of noting it
     jpeg_quality: int = 95  # of the cropped frames
     segmenter: str = ""  # MediaPipe's selfie_multiclass_256x256.tflite, which tells hair from clothes; empty: colours do
@@ -79,7 +79,7 @@ class CorpusConfig:
     min_face_px: float = 40.0  # least width of the face [px]
     max_fit_error: float = 0.02  # largest median error of the fitted head, as a share of the face's width
     max_offset_frames: float = 3.0  # most frames that sound and picture may be apart, where that can be told
-    align: bool = True  # the sound of each clip is moved to its lips by what the sync expert says
+    align: bool = True  # move the sound of each clip to its lips, by the sync expert
     renderings: int = 4  # versions of the audio: as recorded, joined, and in other voices, rooms and noise
     streamed: bool = False  # speech features as heard while the sound comes in: trains a model for live use
     held_out_every: int = 10  # one recording of so many is never trained on

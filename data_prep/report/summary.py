@@ -196,7 +196,7 @@ class Summary:
                         "pitch agreement": speech.get("pitch_agreement")},
                        {"reprojection_px": "median distance of the 68 fitted from the detected landmarks",
                         "jitter_deg": "trembling of the fitted head rotation",
-                        "audio_offset_frames": "sound later than picture; none where mouth and sound do not correlate",
+                        "audio_offset_frames": "sound later than picture; none where lips and sound do not tell",
                         "frames_per_s": "all stages together",
                         "background seen": "share of the plate that was seen at some time",
                         "pitch agreement": "share of voiced sound in which two methods hear the same pitch"})
