@@ -24,7 +24,7 @@ from ..motion.person import Person, is_driven
 from ..motion.postnet import PostNet, Regression, fingerprint
 from ..motion.predict import hear
 from ..motion.style import SpeakingStyle
-from ..motion.sync import SyncExpert
+from ..motion.sync import CONFIDENT, SyncExpert
 from ..motion.vae import MotionGenerator
 from ..speech.melody import melody
 from ..types import PreparedPerson, SpeechFeatures
@@ -38,7 +38,6 @@ _GAINS = (1.0, 1.6)
 _WORTH = 0.02  # a gain in correlation below this is chance
 _VELOCITY_SLACK = 0.02  # share by which the velocity error may rise, for lips that move more
 _FARTHEST_OFFSET = 8  # frames that a recording's sound and picture may be apart
-_CONFIDENT = 0.15  # least confidence of the sync expert to believe it
 _DRIFT = 1.0  # frames by which the post-net may move the lips against the sound
 _KEYS = ("mouth_open_correlation", "mouth_width_correlation", "mouth_open_variance", "lip_velocity_error", "jitter",
          "tracked_jitter", "sync_offset", "sync_confidence", "tracked_sync_confidence")
@@ -110,7 +109,7 @@ def _better(after: dict[str, Any], before: dict[str, Any]) -> bool:
     """Clearly closer on average, and in nothing worse."""
     worse = any((after[key] or 0.0) < (before[key] or 0.0) for key in _KEYS[:2])
     faster = after["lip_velocity_error"] > (1 + _VELOCITY_SLACK) * before["lip_velocity_error"]
-    told = (before["tracked_sync_confidence"] or 0.0) > _CONFIDENT
+    told = (before["tracked_sync_confidence"] or 0.0) >= CONFIDENT
     drifted = told and abs(after["sync_offset"] - before["sync_offset"]) > _DRIFT
     return not worse and not faster and not drifted and _score(after) > _score(before) + _WORTH
 
@@ -201,7 +200,7 @@ def lip_offset(expert: SyncExpert, content: np.ndarray, tune: np.ndarray, generi
     ours, theirs = (expert.offset(torch.from_numpy(content.T), torch.from_numpy(tune.T), lips(x))
                     for x in (generic, tracked))
     offset = round(2 * (theirs.frames - ours.frames)) / 2
-    return offset if theirs.confidence > _CONFIDENT and 1 <= abs(offset) <= _FARTHEST_OFFSET else 0.0
+    return offset if theirs.confidence >= CONFIDENT and 1 <= abs(offset) <= _FARTHEST_OFFSET else 0.0
 
 
 def _later(values: np.ndarray, frames: float) -> np.ndarray:

@@ -23,7 +23,7 @@ MEANING = {
     "lip_velocity_error": "between lip movements [mm per frame]",
     "still_lip_velocity_error": "the same for a mouth that never moves",
     "baseline_lip_velocity_error": "the same for a regression from log-mel trained on the same clips",
-    "sync_within_1": "share of clips in which the sync expert finds the lips within one frame of the sound",
+    "sync_within_1": "share of clips in which the sync expert is sure that the lips are within one frame of the sound",
     "tracked_sync_within_1": "the same of the tracked lips",
     "sync_offset": "frames by which the lips are late, mean",
     "sync_confidence": "the sync expert's, mean",

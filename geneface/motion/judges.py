@@ -10,7 +10,7 @@ from ..face.landmarks import LIPS_68
 from .comparison import Comparison
 from .lipreader import LipReader, word_error_rate
 from .metrics import mean
-from .sync import SyncExpert, SyncResult
+from .sync import CONFIDENT, SyncExpert, SyncResult
 
 _IN_SYNC = 1.0  # frames
 
@@ -19,7 +19,8 @@ def sync_metrics(comparisons: Sequence[Comparison], expert: SyncExpert) -> dict[
     """Whether lips go with the sound.
 
     Returns:
-        sync_within_1, tracked_sync_within_1: share of clips whose lips come within one frame of the sound;
+        sync_within_1, tracked_sync_within_1: share of clips whose lips come within one frame of the sound and go with
+        it so clearly that the expert is sure (`sync.CONFIDENT`): lips that hardly move are in time with nothing;
         sync_offset: frames by which generated lips are late, mean;
         sync_confidence, tracked_sync_confidence: mean (see `SyncResult`).
     """
@@ -29,12 +30,16 @@ def sync_metrics(comparisons: Sequence[Comparison], expert: SyncExpert) -> dict[
 
     generated, tracked = heard("generated"), heard("tracked")
     return {
-        "sync_within_1": mean(abs(one.frames) <= _IN_SYNC for one in generated),
-        "tracked_sync_within_1": mean(abs(one.frames) <= _IN_SYNC for one in tracked),
+        "sync_within_1": mean(map(_in_sync, generated)),
+        "tracked_sync_within_1": mean(map(_in_sync, tracked)),
         "sync_offset": mean(one.frames for one in generated),
         "sync_confidence": mean(one.confidence for one in generated),
         "tracked_sync_confidence": mean(one.confidence for one in tracked),
     }
+
+
+def _in_sync(found: SyncResult) -> bool:
+    return found.confidence >= CONFIDENT and abs(found.frames) <= _IN_SYNC
 
 
 def reading_metrics(comparisons: Sequence[Comparison], judge: LipReader) -> dict[str, float | None]:

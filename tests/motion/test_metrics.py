@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from geneface.motion.comparison import Comparison
 from geneface.motion.evaluate import metrics
 from geneface.motion.evaluation_page import lip_lines, write_page
 from geneface.motion.generate import generate_weights
+from geneface.motion.judges import sync_metrics
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import correlation, mouth_metrics, seed_metrics
 from geneface.motion.predict import load_generator
+from geneface.motion.sync import CONFIDENT, SyncResult
 from geneface.speech.features import extract
 from geneface.speech.melody import melody
 
@@ -122,6 +125,17 @@ def test_seeds(tracked):
     assert seed_metrics([], []) == {"seed_distance_mm": None, "sampled_open_variance": None}
 
 
+def test_clips_are_in_sync_only_where_the_expert_is_sure(tracked):
+    """Generated: in time; clearly late; in time but hardly moving; silence. Tracked: all in time."""
+    said = [(0.4, 0.6), (1.4, 0.6), (0.0, CONFIDENT - 0.01), (0.0, 0.0)] + 4 * [(-0.9, CONFIDENT)]
+    results = iter([SyncResult(frames, confidence, 1.0, np.zeros(31)) for frames, confidence in said])
+    expert = SimpleNamespace(offset=lambda content, tune, mouth: next(results))
+    features = np.zeros((200, 4), np.float32)
+    figures = sync_metrics(4 * [Comparison("clip", tracked, tracked, features, features)], expert)
+    assert figures["sync_within_1"] == 0.25 and figures["tracked_sync_within_1"] == 1.0
+    assert figures["sync_offset"] == pytest.approx(0.45)
+
+
 class Page(HTMLParser):
     """Counts elements and checks that every one is closed in order."""
 
@@ -178,8 +192,8 @@ def test_figures_of_a_held_out_sentence(footage):
     figures = metrics([Comparison("bbal9a", made, tracked, content, tune, words=words)])
     assert figures["mouth_open_correlation"] > 0.8
     assert figures["lip_velocity_error"] < figures["still_lip_velocity_error"]
-    assert abs(figures["sync_offset"]) < 3 and figures["sync_confidence"] > 0
+    assert figures["sync_within_1"] == 1.0 and abs(figures["sync_offset"]) <= 1
     assert figures["bilabials"] == 2 and figures["bilabial_error"] < 0.2
     assert 0 <= figures["wer_generated"] <= 1
     still = metrics([Comparison("still", np.repeat(tracked[:1], len(tracked), 0), tracked, content, tune, words=words)])
-    assert still["wer_generated"] > 0.5 and still["sync_confidence"] < figures["sync_confidence"]
+    assert still["wer_generated"] > 0.5 and still["sync_within_1"] == 0.0
