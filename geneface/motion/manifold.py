@@ -8,6 +8,7 @@ weights rebuild both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -51,6 +52,11 @@ def _smooth(x: np.ndarray, sigma: float) -> np.ndarray:
     return gaussian_filter1d(x, sigma, axis=0, mode="nearest") if len(x) > 1 else x
 
 
+def _compared(landmarks: np.ndarray) -> torch.Tensor:
+    """[T, 68, 3] -> [T, D] what frames are compared by."""
+    return torch.from_numpy(landmarks[:, _COMPARED].reshape(len(landmarks), -1)).double()
+
+
 @dataclass(frozen=True)
 class PersonSpace:
     """The person's recorded motion.
@@ -68,13 +74,13 @@ class PersonSpace:
         check_array("expression", self.expression, (len(self.landmarks), EXPRESSIONS))
         require(len(self.landmarks) > 0, "landmarks: the person has no recorded frame")
 
-    @property
+    @cached_property
     def rest(self) -> np.ndarray:
         """[52] median weights of the tenth of the frames whose mouth is most closed."""
         opening = mouth_opening(self.landmarks)
         return np.median(self.expression[opening <= np.quantile(opening, 0.1)], axis=0)
 
-    @property
+    @cached_property
     def open_eyes(self) -> np.ndarray:
         """[52] median weights over all frames: brows, lids and gaze as they usually are."""
         return np.median(self.expression, axis=0)
@@ -93,18 +99,33 @@ class PersonSpace:
         """
         if strength <= 0 or not len(weights):
             return weights
-        references = torch.from_numpy(self.landmarks[:, _COMPARED].reshape(len(self.landmarks), -1)).double()
-        queries = torch.from_numpy(landmarks[:, _COMPARED].reshape(len(landmarks), -1)).double()
-        count = min(neighbours, len(references))
+        queries = _compared(landmarks)
+        count = min(neighbours, len(self._references))
         rebuilt = np.empty_like(weights)
         for first in range(0, len(weights), _CHUNK):
             part = slice(first, first + _CHUNK)
-            indices, mixture = local_weights(queries[part], references, count)
+            indices, mixture = local_weights(queries[part], self._references, count)
             rebuilt[part] = np.einsum("tk,tke->te", mixture.numpy(), self.expression[indices.numpy()])
         return weights + strength * _smooth(rebuilt - weights, _SMOOTHING)
 
     def clamp(self, weights: np.ndarray, quantile: float) -> np.ndarray:
         """Weights [T, 52] kept between the person's `quantile` and 1 - `quantile`; their rest stays reachable."""
-        low, high = np.quantile(self.expression, [quantile, 1 - quantile], axis=0)
-        rest = self.rest
-        return np.clip(weights, np.minimum(low, rest), np.maximum(high, rest)).astype(np.float32)
+        low, high = (self._quantile(share) for share in (quantile, 1 - quantile))
+        return np.clip(weights, np.minimum(low, self.rest), np.maximum(high, self.rest)).astype(np.float32)
+
+    # Kept, for a stream asks for every frame.
+    @cached_property
+    def _references(self) -> torch.Tensor:
+        return _compared(self.landmarks)
+
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        """[R, 52] every weight in ascending order."""
+        return np.sort(self.expression, axis=0)
+
+    def _quantile(self, share: float) -> np.ndarray:
+        """[52] linear between the recorded values, as `numpy.quantile`."""
+        place = share * (len(self._sorted) - 1)
+        below = int(place)
+        above = min(below + 1, len(self._sorted) - 1)
+        return self._sorted[below] + (place - below) * (self._sorted[above] - self._sorted[below])

@@ -50,6 +50,15 @@ def test_own_frames_stay():
     assert np.abs(fitted - space.expression)[5:-5].max() < 0.01
 
 
+@pytest.mark.parametrize("frames", [1, 2, 7, 200])
+def test_range_is_of_quantiles(frames):
+    space, _ = person(frames)
+    for quantile in (0.0, 0.01, 0.25, 0.5):
+        low, high = np.quantile(space.expression, [quantile, 1 - quantile], axis=0)
+        np.testing.assert_allclose(space.clamp(np.ones((1, 52)), quantile)[0], np.maximum(high, space.rest), atol=1e-6)
+        np.testing.assert_allclose(space.clamp(-np.ones((1, 52)), quantile)[0], np.minimum(low, space.rest), atol=1e-6)
+
+
 @pytest.mark.parametrize("frames", [1, 3, 10, 600])
 def test_few_references_and_many_frames(frames):
     space, offsets = person(frames=4)
