@@ -66,12 +66,14 @@ class Person:
 
     @classmethod
     def of(cls, avatar: Avatar, generator: MotionGenerator, prompt: SpeakingStyle | None = None) -> "Person":
-        """The avatar's; without its post-net where that was learned with another generator."""
+        """The avatar's; without its post-net where that was learned with another generator, and in a stream: it looks
+        ahead, and tells voices apart over a whole recording."""
         prefix = "postnet."
         tensors = {name[len(prefix):]: value for name, value in avatar.motion.items() if name.startswith(prefix)}
-        postnet = PostNet.of_tensors(tensors) if tensors else None
+        postnet = PostNet.of_tensors(tensors) if tensors and not generator.spec.causal else None
         if postnet is not None and not np.array_equal(postnet.generator, fingerprint(generator)):
-            say("the motion model is not the one this avatar was fitted with: its post-net is left out; fit it again")
+            say("the avatar's post-net was learned with another motion model and is left out; geneface fit learns one "
+                "for the model that ships with this version")
             postnet = None
         space = PersonSpace(avatar.motion_reference, avatar.expression_reference)
         return cls(space.rest, SpeakingStyle.of_avatar(avatar), space, postnet, prompt)

@@ -39,8 +39,7 @@ class MotionStream:
     """Sound in, motion out.
 
     Args:
-        avatar: whose motion it shall be; None for generic motion. Its post-net was learned with another generator and
-            is not used.
+        avatar: whose motion it shall be, without their post-net (see `Person.of`); None for generic motion.
         config: see `MotionConfig`; `model` is a causal one, by default that of the package.
         source: recorded in the motion.
         encoder: the speech encoder; by default the one from `assets`.
@@ -61,9 +60,8 @@ class MotionStream:
         self._config, self._source = config, source
         self._measures = measures or own_measures()
         prompt = SpeakingStyle.of_file(config.style) if config.style else None
-        person = (Person.generic(self._generator, prompt) if avatar is None
-                  else Person.of(avatar, self._generator, prompt))
-        self._person = replace(person, postnet=None)  # it looks ahead, and tells voices apart over a whole recording
+        self._person = (Person.generic(self._generator, prompt) if avatar is None
+                        else Person.of(avatar, self._generator, prompt))
         self._style = prompt or self._person.style
         self._shut = shut_weights(self._measures, None if avatar is None else avatar.expression_reference)
         self._features = FeatureStream(encoder)

@@ -30,7 +30,7 @@ from .vad import CONTEXT, DEAF, PIECE, by_level, load_detector
 from .whisper import WhisperEncoder
 
 HOP_FRAMES = 8  # 160 ms: one latent of the motion generator
-AHEAD = 7  # frames (140 ms) heard after the hop; with 20 ms by which lips lead, 320 ms from a frame's beginning
+AHEAD = 7  # frames heard after the hop
 WINDOW = 100  # frames that the encoder is given; with 150 the features are no nearer to a whole recording's
 _SILENCE = 30  # the first of them
 _PITCH_WINDOW = 50  # frames

@@ -124,6 +124,17 @@ def test_person_is_treated_frame_by_frame(model):
     assert np.abs(found - plain).max() > 0.01
 
 
+def test_post_net_is_left_out_without_a_word(model, capsys):
+    """It belongs to models that hear the whole recording: fitting again would not change that."""
+    class Adapted:
+        motion = {"postnet.generator": np.zeros(8, np.uint8)}
+        motion_reference = np.random.default_rng(0).normal(0, 0.01, (5, 68, 3)).astype(np.float32)
+        expression_reference = np.full((5, 52), 0.2, np.float32)
+
+    MotionStream(Adapted(), replace(CONFIG, model=model[1]), encoder=Ears())
+    assert "post-net" not in "".join(capsys.readouterr())
+
+
 def test_gate_comes_late_and_goes_early():
     """At rest before speech, through the gaps of a sentence open, at rest again when the pause has lasted."""
     speech = np.zeros(250, np.float32)
