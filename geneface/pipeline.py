@@ -113,7 +113,8 @@ def speak(
     if not len(samples) or float(np.abs(samples).max()) < SILENCE:
         raise UserError(f"{audio}: the sound is silent; give a recording with speech")
     source = f"speech: {Path(audio).name}"
-    motion = live(samples, avatar, config, source) if stream else predict(extract(samples), avatar, config, source=source)
+    motion = (live(samples, avatar, config, source) if stream
+              else predict(extract(samples), avatar, config, source=source))
     if out is not None:
         motion.save(out)
     return motion
@@ -218,6 +219,8 @@ def train_motion(
     corpora = [corpora] if isinstance(corpora, (str, Path)) else list(corpora)
     if len(corpora) == 1:
         corpora = [prepared_corpus(corpora[0], work, split)]
+    elif split is not None or work is not None:
+        raise UserError("split and work are for one folder of clips; several corpora are prepared beforehand")
     return run(corpora, out, config)
 
 
@@ -268,7 +271,7 @@ def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Pa
     """`corpus` where it is prepared already, else what preparing it with the usual options gives.
 
     Raises:
-        UserError: there is no such folder, or it holds no clips of use.
+        UserError: there is no such folder, it holds no clips of use, or a split is given for a prepared corpus.
     """
     from .corpus import FILE_NAME
 
@@ -276,6 +279,9 @@ def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Pa
     if not corpus.exists():
         raise UserError(f"{corpus}: no such folder; give a folder of talking clips or a prepared corpus")
     if corpus.is_file() or (corpus / FILE_NAME).is_file():
+        if split is not None:
+            raise UserError(f"{corpus}: is prepared, and its held-out clips are chosen; leave the split out, or "
+                            "prepare the clips again with it")
         return corpus
     folder = Path(work) if work is not None else Path(f"{corpus.resolve().name}.corpus")
     if not (folder / FILE_NAME).is_file():

@@ -124,6 +124,8 @@ def train_motion(
     if part not in PARTS:
         raise UserError(f"--part {part}: is none of {', '.join(PARTS)}")
     if part != "generator":
+        if config is not None or settings:
+            raise UserError(f"--part {part}: an expert is trained by a plan of its own; leave out --config and --set")
         if len(corpora) > 1:
             raise UserError(f"--part {part}: an expert is trained on one corpus; got {len(corpora)}")
         show(pipeline.train_expert(part, corpora[0], output, steps, split, work), as_json)
