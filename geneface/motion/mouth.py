@@ -45,7 +45,7 @@ class MouthFeatures(nn.Module):
         both = inside[:, 1:] * inside[:, :-1]
         velocity = nn.functional.pad(position.diff(dim=1) * both, (0, 0, 1, 0))
         bend = position.diff(dim=1).diff(dim=1) * both[:, 1:] * both[:, :-1]
-        acceleration = nn.functional.pad(bend, (0, 0, 1, 1))
+        acceleration = nn.functional.pad(bend, (0, 0, 1, 1))[:, :mouth.shape[1]]
         return (torch.cat([position, velocity, acceleration], dim=2) / self.scale).transpose(1, 2)
 
 

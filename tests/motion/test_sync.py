@@ -25,6 +25,13 @@ def test_embeddings_are_unit_vectors(clip):
         torch.testing.assert_close(embedding.norm(dim=1), torch.ones(2, 40))
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_very_short_clips(clip, frames):
+    mouth = clip[2][:, :frames]
+    embedding = SyncExpert().eval().embed_mouth(mouth, torch.ones(2, frames))
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(2, frames))
+
+
 def test_padding_changes_nothing(clip):
     content, melody, mouth, mask = clip
     expert = SyncExpert().eval()
