@@ -85,6 +85,11 @@ class ClipInfo:
     words: tuple[tuple[float, float, str], ...] | None = None
     audio_offset_frames: float | None = None
 
+    @property
+    def sentence(self) -> list[str]:
+        """The words that are said, in order; none where they are not known."""
+        return self.text.split() if self.text is not None else [word for *_, word in self.words or ()]
+
 
 @dataclass(frozen=True)
 class TrainingClip:

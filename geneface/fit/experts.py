@@ -5,7 +5,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from ..corpus import Clip, ClipInfo, MotionCorpus
+from ..corpus import Clip, MotionCorpus
 from ..errors import UserError
 from ..face.landmarks import LIPS_68
 from ..motion.lipreader import LipReader, ReaderSpec, word_error_rate
@@ -140,12 +140,12 @@ class ReaderTask:
         self.corpus, self.plan = corpus, plan
         self.random = np.random.default_rng(plan.seed)
         self.mouths = _Mouths(corpus)
-        self.clips = [int(i) for i in corpus.train if sentence(corpus.about(int(i)))]
-        self.test = [int(i) for i in corpus.test if sentence(corpus.about(int(i)))]
+        self.clips = [int(i) for i in corpus.train if corpus.about(int(i)).sentence]
+        self.test = [int(i) for i in corpus.test if corpus.about(int(i)).sentence]
         if not self.clips:
             raise UserError(f"{corpus.path}: no clip says which words it holds; a lip reader needs GRID's names, "
                             f"alignments or texts")
-        said = [sentence(corpus.about(i)) for i in self.clips]
+        said = [corpus.about(i).sentence for i in self.clips]
         words = tuple(sorted({word for row in said for word in row}))
         slots = ()
         if len({len(row) for row in said}) == 1:
@@ -191,14 +191,14 @@ class ReaderTask:
 
     def _spoken(self, index: int) -> Spoken:
         info, mouth = self.corpus.about(index), self.mouths.of(self.corpus.clip(index))
-        words = sentence(info)
+        words = info.sentence
         timed = info.words if info.words is not None and len(info.words) == len(words) else ()
         times = 25.0 * np.array([row[:2] for row in timed], np.float64).reshape(-1, 2)
         return Spoken(mouth - mouth.mean(0), words, times)
 
     def held_out(self) -> dict:
         """Word error rates on the held-out clips, with and without the grammar."""
-        said = [sentence(self.corpus.about(i)) for i in self.test]
+        said = [self.corpus.about(i).sentence for i in self.test]
         mouths = [self.mouths.of(self.corpus.clip(i)) for i in self.test]
         figures: dict = {"clips": len(self.test)}
         if self.test:
@@ -214,13 +214,6 @@ class ReaderTask:
 
 
 TASKS = {"sync": SyncTask, "reader": ReaderTask, "judge": ReaderTask}
-
-
-def sentence(info: ClipInfo) -> list[str]:
-    """The words that a clip says, in order; none where they are not known."""
-    if info.text is not None:
-        return info.text.split()
-    return [word for *_, word in info.words or ()]
 
 
 def train_expert(part: str, corpus: str | Path, out: str | Path, *, steps: int | None = None,
@@ -248,8 +241,7 @@ def train_expert(part: str, corpus: str | Path, out: str | Path, *, steps: int |
     if part not in PLANS:
         raise ValueError(f"part: {part!r} is none of {', '.join(PLANS)}")
     plan = PLANS[part]
-    plan = Plan(steps or plan.steps, plan.seed if seed is None else seed, plan.batch, plan.learning_rate,
-                plan.architecture)
+    plan = replace(plan, steps=steps or plan.steps, seed=plan.seed if seed is None else seed)
     data, out = MotionCorpus(corpus), Path(out)
     if not len(data.train):
         raise UserError(f"{corpus}: no clip to train on (all are held out); add clips")
@@ -297,7 +289,8 @@ def train_expert(part: str, corpus: str | Path, out: str | Path, *, steps: int |
         raise
     save()
     model.load_state_dict(model.state_dict() | average)
-    held_out = task.held_out() if len(data.test) and not model.eval().training else {}
+    model.eval()
+    held_out = task.held_out() if len(data.test) else {}
     minutes = (spent + time.monotonic() - began) / 60
     model.save(out, {"part": part, "steps": done, "seed": plan.seed, "batch": plan.batch, "minutes": round(minutes, 1),
                      "learning_rate": plan.learning_rate, "held_out": held_out, "clips": len(data.train),

@@ -32,12 +32,6 @@ def settle(motion: MotionSequence, quiet: np.ndarray, rest: np.ndarray, strength
     return with_weights(motion, motion.expression + share * (rest - motion.expression), measures)
 
 
-def amplify(motion: MotionSequence, rest: np.ndarray, strength: float, measures: MouthMeasures) -> MotionSequence:
-    """Mouth movement about `rest` [52] larger by the share `strength`; below 0 smaller, -1 none."""
-    share = strength * ~EYES
-    return with_weights(motion, motion.expression + share * (motion.expression - rest), measures)
-
-
 def breathe(motion: MotionSequence, breath: np.ndarray, strength: float, measures: MouthMeasures) -> MotionSequence:
     """The jaw, and the head where the motion has its pose, move a little with the breath.
 

@@ -19,7 +19,6 @@ from .measures import MouthMeasures
 from .metrics import ClipFigures, mean, mouth_metrics, seed_metrics
 from .predict import RELEASE, load_generator
 from .sync import SyncExpert
-from .vae import MotionGenerator
 
 
 def metrics(comparisons: Sequence[Comparison]) -> dict:
@@ -40,14 +39,6 @@ def load_baseline(model: str = "") -> MelRegression | None:
     """The regression trained together with the generator in `model` (the shipped one by default), where it is kept."""
     path = baseline_path(model or RELEASE)
     return MelRegression.load(path) if path.is_file() else None
-
-
-def corpus_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: MouthMeasures, limit: int | None = None,
-                   temperature: float = 0.0, seed: int = 0) -> dict:
-    """`mouth_metrics` on the corpus' held-out clips (on at most `limit` of them)."""
-    chosen = corpus.test if limit is None else corpus.test[:: max(1, len(corpus.test) // limit)]
-    compared = compare_clips(model, corpus, chosen, measures, temperature, seed)
-    return mouth_metrics([(one.generated, one.tracked) for one in compared])
 
 
 def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
@@ -85,8 +76,8 @@ def evaluate_motion(corpus: str | Path | None = None, person: PreparedPerson | s
         generator = load_generator(config.model)
         if generator.spec.causal != data.streamed:
             kind = "streamed" if data.streamed else "of whole recordings"
-            raise UserError(f"{corpus}: its features are {kind}, which is not what the motion model hears; give a corpus "
-                            f"prepared with --set streamed={str(not data.streamed).lower()}")
+            raise UserError(f"{corpus}: its features are {kind}, which is not what the motion model hears; give a "
+                            f"corpus prepared with --set streamed={str(not data.streamed).lower()}")
         compared = compare_clips(generator, data, chosen, measures, config.temperature, config.seed,
                                  sampled_at, baseline)
     else:

@@ -21,7 +21,7 @@ def generate_weights(model: MotionGenerator, content: np.ndarray, melody: np.nda
 
     Args:
         content: [N, 512] content features at 50 Hz.
-        melody: [N, 3] of `inputs.melody`.
+        melody: [N, 3] of `speech.melody.melody`.
         temperature: standard deviation of the prior's noise; 0 for the most likely motion.
         seed: of that noise, which belongs to the time: the same whatever comes after.
         chunk: frames at once, a multiple of 4.

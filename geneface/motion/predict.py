@@ -98,8 +98,7 @@ def _behave(motion: MotionSequence, avatar: Avatar | None, style: SpeakingStyle,
 
 
 def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionConfig, seed: int = 0) -> Heard:
-    """What the generator makes of speech, `config.lead` earlier than the corpus' lips were."""
-    # GRID talker 1's lips come about half a frame after the sound, against five other recordings' lips.
+    """What the generator makes of speech, the lips earlier by `config.lead`."""
     later = np.clip(np.arange(len(features)) + round(config.lead * features.fps), 0, len(features) - 1)
     content, tune = features.content[later], melody(features)[later]
     likeliest = generate_weights(generator, content, tune)

@@ -34,7 +34,7 @@ class GeneratorSpec:
     Attributes:
         driven: names of the ARKit weights that speech drives, in ARKit order; the others stay zero.
         content: channels of the content features.
-        melody: channels of `inputs.melody`.
+        melody: channels of `speech.melody.melody`.
         hidden: channels of condition encoder and decoder.
         latent: latent channels.
         dropout: in the condition encoder, while training.
@@ -84,8 +84,8 @@ class MotionGenerator(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Frames (25 fps) on either side of a frame (if causal, before it) that its prediction can depend on, rounded up
-        to whole strides."""
+        """Frames (25 fps) on either side of a frame (if causal, before it) that its prediction can depend on, rounded
+        up to whole strides."""
         frames = 3 + self.condition_stack.reach + STRIDE * (self.prior.reach + 1) + self.decoder_stack.reach
         return -(-frames // STRIDE) * STRIDE
 

@@ -37,7 +37,6 @@ def motion(posed: bool = True) -> MotionSequence:
 SHUT = shut_weights(MEASURES)
 EDITS = {
     "settle": lambda m, s: edits.settle(m, np.linspace(0, 1, FRAMES), np.full(52, 0.1, np.float32), s, MEASURES),
-    "amplify": lambda m, s: edits.amplify(m, np.full(52, 0.1, np.float32), s, MEASURES),
     "breathe": lambda m, s: edits.breathe(m, np.sin(np.arange(FRAMES)), s, MEASURES),
     "blink": lambda m, s: edits.blink(m, np.linspace(0, 1, FRAMES), s, SHUT, MEASURES),
     "look": lambda m, s: edits.look(m, np.full((FRAMES, 2), 0.1), s, MEASURES),
@@ -69,7 +68,6 @@ def test_no_frames(name):
     empty = MotionSequence(np.zeros((0, 68, 3)), np.zeros((0, 52)), np.zeros(0), np.zeros((0, 2)), 25.0, "nothing")
     series = np.zeros(0)
     out = {"settle": lambda: edits.settle(empty, series, np.zeros(52), 1.0, MEASURES),
-           "amplify": lambda: edits.amplify(empty, np.zeros(52), 1.0, MEASURES),
            "breathe": lambda: edits.breathe(empty, series, 1.0, MEASURES),
            "blink": lambda: edits.blink(empty, series, 1.0, SHUT, MEASURES),
            "look": lambda: edits.look(empty, np.zeros((0, 2)), 1.0, MEASURES),

@@ -128,7 +128,7 @@ def test_a_step_makes_every_tensor_on_its_device(parts, tmp_path, monkeypatch):
     """A device that is not there: the same losses as on the CPU, and no tensor of the one meets one of the other."""
     monkeypatch.setattr("geneface.fit.motion.objective.autocast", lambda device: nullcontext())
     corpus = MotionCorpus(write_small_corpus(tmp_path / "corpus"))
-    monkeypatch.setattr("geneface.fit.motion.batches._words", lambda *_: ["bin", "blue"])
+    monkeypatch.setattr("geneface.corpus.ClipInfo.sentence", ["bin", "blue"])
     config = replace(CONFIG, steps=10, experts_from=0.0, sample_weight=0.5)
 
     def losses(device: torch.device) -> list[dict]:

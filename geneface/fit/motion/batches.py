@@ -116,13 +116,7 @@ class Sampler:
         return collate([self.corpora[number].clip(index, rendering) for number, index, rendering, _ in own],
                        self._model, [torch.Generator().manual_seed(seed) for *_, seed in own],
                        [float(self.weights[number]) for number, *_ in own],
-                       [_words(self.corpora[number], index) for number, index, *_ in own])
-
-
-def _words(corpus: MotionCorpus, index: int) -> list[str]:
-    """What is said in a clip, as far as the corpus knows."""
-    about = corpus.about(index)
-    return [word for *_, word in about.words] if about.words else (about.text or "").split()
+                       [self.corpora[number].about(index).sentence for number, index, *_ in own])
 
 
 def shares(corpora: list[MotionCorpus], given: str, name: str) -> np.ndarray:
@@ -140,7 +134,7 @@ def shares(corpora: list[MotionCorpus], given: str, name: str) -> np.ndarray:
         values = np.array([float(part) for part in given.split(",")])
     except ValueError as error:
         raise UserError(f"{name}={given}: numbers with commas between, as 0.7,0.3") from error
-    if len(values) != len(corpora) or (values < 0).any() or not values.sum() > 0:
+    if len(values) != len(corpora) or not np.isfinite(values).all() or values.min() < 0 or not values.any():
         raise UserError(f"{name}={given}: give one number from 0 on for each of the {len(corpora)} corpora")
     return values
 

@@ -16,10 +16,10 @@ from ...corpus import MotionCorpus
 from ...errors import UserError
 from ...face.arkit import ARKIT_NAMES
 from ...motion.baseline import MelRegression, baseline_path
-from ...motion.evaluate import corpus_metrics
 from ...motion.measures import MouthMeasures
 from ...motion.vae import GeneratorSpec, MotionGenerator
 from ...progress import say, track
+from ...types import require
 from . import checkpoint
 from .batches import Sampler, shares
 from .experts import Experts
@@ -27,7 +27,7 @@ from .monitor import Monitor
 from .objective import Objective
 from .processes import Processes, joined
 from .statistics import measure_features, measure_range
-from .validation import baseline_metrics
+from .validation import held_out_metrics
 
 # Speech does not drive these: eyes blink and look on their own (`motion.predict`), and no tracker sees the tongue.
 _UNDRIVEN = ("eye", "tongueOut")
@@ -60,21 +60,22 @@ def train_motion(corpora: str | Path | Sequence[str | Path], out: str | Path, co
 
     Returns:
         steps, minutes, model, size_mb, `held_out` and `baseline_held_out` of the first corpus (see
-        `motion.evaluate.corpus_metrics`); None in processes other than the first.
+        `motion.metrics.mouth_metrics`); None in processes other than the first.
 
     Raises:
         UserError: no corpus, nothing to train on, features of two kinds, the checkpoint is of another corpus or
             configuration, or the loss is not finite.
     """
     paths = [corpora] if isinstance(corpora, (str, Path)) else list(corpora)
+    require(len(paths) > 0, "corpora: none given")
     data = [MotionCorpus(path) for path in paths]
     for path, corpus in zip(paths, data):
         if not len(corpus.train):
             raise UserError(f"{path}: no clip to train on (all are held out); add clips")
     streamed = [corpus.streamed for corpus in data]
     if len(set(streamed)) > 1:
-        raise UserError(f"{paths[streamed.index(True)]}: holds streamed features and {paths[streamed.index(False)]} does "
-                        "not; prepare all with the same 'streamed'")
+        raise UserError(f"{paths[streamed.index(True)]}: holds streamed features and {paths[streamed.index(False)]} "
+                        "does not; prepare all with the same 'streamed'")
     spec = spec or GeneratorSpec(DRIVEN, causal=streamed[0])
     with joined(config.device) as processes:
         training = Training(data, Path(out), config, processes, measures or MouthMeasures.of_basis(), spec)
@@ -176,11 +177,11 @@ class Training:
         """Measure on the held-out clips and write both models. Returns what `train_motion` does."""
         model, baseline = self._evaluated(), copy.deepcopy(self.average_baseline).cpu().eval()
         measure_range(self._corpora[0], model, self._measures)
+        measured = [held_out_metrics(model, baseline, corpus, self._measures) for corpus in self._corpora]
         rows = [{"clips": len(corpus.train), "share": float(share), "trust": float(trust), "info": corpus.info,
-                 "held_out": corpus_metrics(model, corpus, self._measures)}
-                for corpus, share, trust in zip(self._corpora, self._mix, self._trust)]
-        against = baseline_metrics(baseline, self._corpora[0], self._measures)
-        result = {"held_out": rows[0]["held_out"], "baseline_held_out": against}
+                 "held_out": figures}
+                for corpus, share, trust, (figures, _) in zip(self._corpora, self._mix, self._trust, measured)]
+        result = dict(zip(("held_out", "baseline_held_out"), measured[0]))
         model.save(self._out, {"steps": self.done, "minutes": round(minutes, 1), "config": asdict(self.config),
                                "corpora": rows} | result)
         baseline.save(baseline_path(self._out))

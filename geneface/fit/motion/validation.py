@@ -25,7 +25,7 @@ _OUTER, _INNER = slice(0, 12), slice(12, 20)  # of the 20 lip points: two closed
 
 def held_out(corpus: MotionCorpus, limit: int) -> np.ndarray:
     """At most `limit` of the held-out clips, evenly spread."""
-    return corpus.test[:: max(1, len(corpus.test) // limit)][:limit]
+    return corpus.test[np.linspace(0, len(corpus.test) - 1, min(limit, len(corpus.test))).round().astype(int)]
 
 
 def validation_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: MouthMeasures,
@@ -40,14 +40,12 @@ def validation_metrics(model: MotionGenerator, corpus: MotionCorpus, measures: M
             | reading_metrics(compared, LipReader.load(config.lip_reader)))
 
 
-def baseline_metrics(baseline: MelRegression, corpus: MotionCorpus, measures: MouthMeasures) -> dict:
-    """`mouth_metrics` of the baseline on the held-out clips."""
-    pairs = []
-    for index in map(int, corpus.test):
-        clip = corpus.clip(index)
-        pairs.append((measures.landmarks(baseline.predict(clip.mel.numpy())),
-                      measures.landmarks(clip.expression.numpy())))
-    return mouth_metrics(pairs)
+def held_out_metrics(model: MotionGenerator, baseline: MelRegression, corpus: MotionCorpus,
+                     measures: MouthMeasures) -> tuple[dict, dict]:
+    """`mouth_metrics` of the generator and of the baseline on all held-out clips."""
+    compared = compare_clips(model, corpus, corpus.test, measures, baseline=baseline)
+    return (mouth_metrics([(one.generated, one.tracked) for one in compared]),
+            mouth_metrics([(one.baseline, one.tracked) for one in compared]))
 
 
 def mouth_animation(model: MotionGenerator, corpus: MotionCorpus, indices: np.ndarray,
