@@ -186,8 +186,8 @@ class _Preparation:
                               lambda: self._sync(footage))
         speech = manifest.stage("speech", 7, {**heard, "shifts": sync["shifts"]}, self._scans,
                                 ("audio.wav", "speech.npz"), lambda: self._speech(footage, sync["shifts"]))
-        masks = manifest.stage("masks", 7, {"jumps": jumps, "starts": starts, **model}, ("track", "background"), ("masks/",),
-                               lambda: self._masks(jumps, starts, plate["unrest"]))
+        masks = manifest.stage("masks", 7, {"jumps": jumps, "starts": starts, **model}, ("track", "background"),
+                               ("masks/",), lambda: self._masks(jumps, starts, plate["unrest"]))
         torso = manifest.stage("torso", 3, {"jumps": jumps}, ("masks",), ("torso/",), lambda: self._torso(jumps))
         stages = {"frames": cut, "landmarks": found, "track": track, "masks": masks, "torso": torso,
                   "background": plate, "sync": sync, "speech": speech}
@@ -347,5 +347,6 @@ class _Preparation:
 
 def _load_libraries() -> None:
     """Load what the threads use before they begin: one stumbles over what is half loaded in another."""
-    for name in ("geneface.speech.features", "mediapipe.tasks.python.vision", "scipy.ndimage", "scipy.spatial.transform"):
+    for name in ("geneface.speech.features", "mediapipe.tasks.python.vision", "scipy.ndimage",
+                 "scipy.spatial.transform"):
         importlib.import_module(name)

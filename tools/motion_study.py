@@ -36,6 +36,7 @@ from data_prep.corpora import augment
 from geneface import media
 from geneface.config import MotionConfig
 from geneface.corpus import MotionCorpus, read_split
+from geneface.errors import UserError
 from geneface.face.landmarks import mouth_opening
 from geneface.motion import behaviour
 from geneface.motion.comparison import compare_person
@@ -44,7 +45,7 @@ from geneface.motion.measures import MouthMeasures
 from geneface.motion.metrics import CLOSED_SHARE, closed_and_range, mean
 from geneface.motion.predict import load_generator, predict
 from geneface.progress import say
-from geneface.types import Avatar, PreparedPerson, SpeechFeatures
+from geneface.types import Avatar, PreparedPerson, SpeechFeatures, write_atomically
 
 RATE = 16000  # [Hz]
 FPS = 25.0
@@ -245,7 +246,10 @@ def robustness(study: Study) -> list[Row]:
     }
     errors: dict[str, list[float]] = {name: [] for name in changed}
     for index in chosen[:: max(1, len(chosen) // SENTENCES)][:SENTENCES]:
-        audio = media.read_audio(next(study.given.clips.glob(f"{data.names[index]}.*")))
+        file = next(study.given.clips.glob(f"{data.names[index]}.*"), None)
+        if file is None:
+            raise UserError(f"{study.given.clips}: holds no clip {data.names[index]}; give the folder of the corpus' clips")
+        audio = media.read_audio(file)
         plain = study.opening(study.features(audio))
         for name, change in changed.items():
             other = study.opening(study.features(change(audio).astype(np.float32)))
@@ -372,10 +376,14 @@ def main() -> None:
         say(f"{part} ...")
         rows = [one for one in rows if one.part != part] + measure(study)
         rows.sort(key=lambda one: list(PARTS).index(one.part))
-        kept.write_text(json.dumps([asdict(one) for one in rows], indent=1), "utf-8")
-        (given.output / "study.md").write_text(table(rows) + "\n", "utf-8")
+        for file, text in ((kept, json.dumps([asdict(one) for one in rows], indent=1)),
+                           (given.output / "study.md", table(rows) + "\n")):
+            write_atomically(file, lambda part, text=text: part.write_text(text, "utf-8"))
     print(table(rows))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

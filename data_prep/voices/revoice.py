@@ -106,7 +106,7 @@ def _spoken_again(voice: Voice, text: str, recorded: tuple[Phone, ...], frames: 
 
 def add_voices(corpus: MotionCorpus, voices: Sequence[Voice], out: Path, count: int = 2, seed: int = 0) -> None:
     """Write `corpus` to the folder `out` with `count` more renderings, in which every sentence is spoken by another
-    voice. Shards that are there are kept."""
+    voice; nothing is done where all its shards are there."""
     digest = hashlib.sha256(json.dumps([corpus.info, [v.name for v in voices], count, seed]).encode()).hexdigest()[:16]
     starts = range(0, len(corpus), _SHARD)
     names = [f"{digest}{first:016d}.safetensors" for first in starts]
@@ -118,7 +118,8 @@ def add_voices(corpus: MotionCorpus, voices: Sequence[Voice], out: Path, count: 
             write_shard(out / SHARDS / name, clips, corpus.renderings + count, {"dropped": {}})
     shards = [(name, read_shard_header(out / SHARDS / name)) for name in names]
     write_index(out, shards, corpus.held_out, corpus.renderings + count,
-                corpus.info | {"renderings": corpus.renderings + count, "voices": sorted({v.name for v in voices})})
+                corpus.info | {"renderings": corpus.renderings + count, "voices": sorted({v.name for v in voices}),
+                               "sha256": hashlib.sha256("".join(names).encode()).hexdigest()})
 
 
 def with_renderings(corpus: MotionCorpus, index: int, more: Sequence[Rendering]) -> TrainingClip:

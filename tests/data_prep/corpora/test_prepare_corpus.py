@@ -309,20 +309,20 @@ def assets_or_skip() -> None:
 
 
 def test_grid_clips(footage, tmp_path):
-    """Three real clips end to end: resumed, nothing is computed anew; a changed option re-makes the shards only."""
+    """Two real clips end to end: resumed, nothing is computed anew; a changed option re-makes the shards only."""
     import shutil
 
     assets_or_skip()
     folder = tmp_path / "s1"
     folder.mkdir()
-    files = sorted((footage / "grid" / "s1").glob("*.mp4"))[:3]
+    files = sorted((footage / "grid" / "s1").glob("*.mp4"))[:2]
     for file in files:
         shutil.copy(file, folder)
     (folder / "bbbm1a.mp4").write_bytes(b"not a video")
     config = CorpusConfig(renderings=2, shard_clips=2, workers=1)
     out = tmp_path / "out"
     result = prepare.prepare_corpus(folder, out, config)
-    assert result["clips"] == 3 and result["frames"] == 225 and result["files"] == 4 and result["layout"] == "grid"
+    assert result["clips"] == 2 and result["frames"] == 150 and result["files"] == 3 and result["layout"] == "grid"
     assert result["dropped"] == {"unreadable": 1} and result["cpu_seconds_per_hour"] > 0
     assert json.loads((out / "dropped.json").read_text()) == {"bbbm1a": "unreadable"}
     data = MotionCorpus(out)
@@ -340,7 +340,7 @@ def test_grid_clips(footage, tmp_path):
     prepare.prepare_corpus(folder, out, replace(config, renderings=1))
     assert MotionCorpus(out).renderings == 1 and not set(before) & set((out / "shards").iterdir())
     assert {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()} == kept
-    with pytest.raises(UserError, match=r"no clip is of use: the face is less than 999 px wide \(3\), unreadable"):
+    with pytest.raises(UserError, match=r"no clip is of use: the face is less than 999 px wide \(2\), unreadable"):
         prepare.prepare_corpus(folder, out, replace(config, min_face_px=999.0))
     headers = [read_shard_header(path) for path in (out / "shards").iterdir()]
-    assert sum(len(header["dropped"]) for header in headers) == 4
+    assert sum(len(header["dropped"]) for header in headers) == 3

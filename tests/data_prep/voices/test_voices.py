@@ -113,7 +113,7 @@ def test_lips_learn_what_phones_they_never_met_do():
         motion[:, JAW] = smooth.reshape(-1, 2).mean(1) * 0.8 + 0.05
         inputs.append(described)
         motions.append(motion)
-    model = train_lips(inputs, motions, steps=40)
+    model = train_lips(inputs, motions, steps=40, batch=12)
     words = (Phone("", 0, 0.3), Phone("m", 0.3, 0.42), Phone("ɑ", 0.42, 0.6, 1.0), Phone("m", 0.6, 0.72),
              Phone("ɑ", 0.72, 0.9, 1.0), Phone("", 0.9, 1.2))
     described = describe(words, np.zeros((60, 3), np.float32))
