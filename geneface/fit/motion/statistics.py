@@ -21,7 +21,8 @@ def _subset(corpus: MotionCorpus, most: int) -> np.ndarray:
     return corpus.train[:: max(1, len(corpus.train) // most)]
 
 
-def measure_features(corpora: list[MotionCorpus], model: MotionGenerator, baseline: MelRegression) -> None:
+def measure_features(corpora: list[MotionCorpus], model: MotionGenerator, baseline: MelRegression,
+                     measures: MouthMeasures) -> None:
     """Fill in the statistics of features and motion.
 
     Motion's are of the first corpus: what its talker's weights do is what all corpora shall look like to the model.
@@ -41,11 +42,12 @@ def measure_features(corpora: list[MotionCorpus], model: MotionGenerator, baseli
     model.weight_std.copy_(weights[:, driven].std(0).clamp(min=1e-3))
     baseline.weight_mean.copy_(model.weight_mean)
     baseline.weight_std.copy_(model.weight_std)
-    # The mouth at rest: the median of the frames heard as quiet.
+    # The mouth at rest: of the frames heard as quiet, the third most closed; in others the talker takes breath.
     energy = torch.cat([_energy(clip) for clip in clips])
     quiet = weights[energy < min(_QUIET, float(energy.quantile(0.3)))]
     if len(quiet):
-        rest = quiet.median(0).values
+        opening = torch.from_numpy(mouth_opening(measures.landmarks(quiet.numpy())))
+        rest = quiet[opening <= opening.quantile(1 / 3)].median(0).values
         rest[[i for i in range(len(rest)) if i not in driven]] = 0
         model.rest.copy_(rest)
 

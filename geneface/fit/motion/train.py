@@ -102,7 +102,7 @@ class Training:
         self._corpora, self._out, self._processes, self._measures = corpora, out, processes, measures
         torch.manual_seed(config.seed)
         self.model, self.baseline = MotionGenerator(spec), MelRegression(spec.driven)
-        measure_features(corpora, self.model, self.baseline)
+        measure_features(corpora, self.model, self.baseline, measures)
         # The sampler keeps the untouched copy: it standardises on the CPU.
         resting = copy.deepcopy(self.model)
         self._mix, self._trust = shares(corpora, config.mix, "mix"), shares(corpora, config.trust, "trust")
