@@ -20,8 +20,8 @@ JAW = ARKIT_NAMES.index("jawOpen")
 
 def test_the_mouth_rests_closed_though_breath_is_taken():
     """Two thirds of the silence are breaths with an open mouth, speech is wider still."""
-    jaw = np.concatenate([np.full(40, 0.02), np.full(80, 0.3), np.linspace(0, 0.8, 120)])
-    energy = np.repeat(np.where(np.arange(240) < 120, -2.0, 0.0), 2)
+    jaw = np.concatenate([np.tile([0.02, 0.3, 0.3], 40), np.linspace(0, 0.8, 120)])
+    energy = np.repeat(np.where(np.arange(240) < 120, np.linspace(-2.0, -1.5, 240), 0.0), 2)
     expression = torch.zeros(240, 52)
     expression[:, JAW] = torch.from_numpy(jaw)
     clip = Clip(content=torch.randn(480, 512), melody=torch.zeros(480, 3), mel=torch.randn(480, 80),
