@@ -16,6 +16,8 @@ from geneface.motion.predict import load_generator, predict
 from geneface.motion.sync import SyncResult
 from geneface.types import Avatar, CameraTrack, SpeechFeatures
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 JAW, STRETCH = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthStretchLeft")
 PLAIN = MotionConfig(blinks_per_minute=0.0, gaze_degrees=0.0, breathing=0.0)
 

@@ -18,6 +18,8 @@ from geneface.motion.vae import GeneratorSpec, MotionGenerator
 
 from .corpora import write_small_corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = MotionConfig(batch=6)
 ALONE = Processes(0, 1, torch.device("cpu"))
 

@@ -26,6 +26,8 @@ from tests.pretended_device import PretendedDevice
 
 from .corpora import write_small_corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ALONE = Processes(0, 1, torch.device("cpu"))
 CONFIG = MotionConfig(batch=6, sync_weight=0.5, reader_weight=0.25, experts_from=0.4)
 

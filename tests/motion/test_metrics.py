@@ -25,6 +25,8 @@ from geneface.motion.sync import CONFIDENT, SyncResult
 from geneface.speech.features import extract
 from geneface.speech.melody import melody
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def mouth(opening, width=None, seed=0) -> np.ndarray:
     """[T, 68, 3] lips [m] whose inner middles are `opening` apart and whose corners are `width` apart."""

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -19,6 +20,8 @@ from geneface.motion.measures import MouthMeasures
 from geneface.motion.vae import GeneratorSpec, MotionGenerator
 
 from .corpora import write_small_corpus
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CONFIG = MotionConfig(steps=4, batch=8, device="cpu", sample_weight=0.5)
 SPEC = GeneratorSpec(DRIVEN, hidden=16, dropout=0.0)  # dropout differs from process to process

@@ -18,6 +18,8 @@ from geneface.motion.modelfile import DATA
 from geneface.motion.sync import RELEASE as SYNC
 from geneface.motion.sync import SyncExpert, load_sync
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SENTENCES = 4
 
 

@@ -24,6 +24,8 @@ from geneface.motion.vae import MotionGenerator
 
 from .corpora import write_small_corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = MotionConfig(steps=20, batch=4, learning_rate=2e-3)
 
 

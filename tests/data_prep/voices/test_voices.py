@@ -21,6 +21,8 @@ from geneface.motion.evaluate import MouthMeasures
 
 from ...motion.corpora import write_small_corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 JAW = ARKIT_NAMES.index("jawOpen")
 
 
