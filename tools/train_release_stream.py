@@ -34,7 +34,7 @@ _FIGURES = ("clips", "mouth_open_correlation", "mouth_width_correlation", "mouth
 CARD = """# Motion model for live use
 
 `motion_stream.safetensors` ({size:.1f} MB, sha256 `{sha}`):
-speech to ARKit expression weights at 25 fps while the sound comes in, 0.32 s behind it.
+speech to ARKit expression weights at 25 fps while the sound comes in, 0.3 s behind it.
 
 **What it is.** The generator of `motion.safetensors` with causal convolutions ({parameters:.2f} million parameters,
 stored in half precision), trained on the streamed features it hears in use (`geneface.speech.stream`): every 160 ms of
