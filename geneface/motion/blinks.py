@@ -116,6 +116,8 @@ def wanted_blinks(script: str, frames: int, fps: float, per_minute: float, shape
         times = np.array([float(time) for time in script.split(",") if time.strip()])
     except ValueError:
         return _copied(Path(script), frames, fps)
+    if not np.isfinite(times).all():
+        raise UserError(f"blinks: {script!r} holds a time that is no number of seconds")
     return blink_curve(times, frames, fps, random, shape)
 
 

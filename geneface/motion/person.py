@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import MotionConfig
+from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..progress import say
 from ..types import Avatar
@@ -91,7 +92,13 @@ class Person:
 
     def moves(self, heard: Heard, generator: MotionGenerator, config: MotionConfig,
               measures: MouthMeasures) -> np.ndarray:
-        """[T, 52] the person's weights; those that speech does not drive are as they usually are."""
+        """[T, 52] the person's weights; those that speech does not drive are as they usually are.
+
+        Raises:
+            UserError: `config.clamp_quantile` is no lower quantile.
+        """
+        if not 0 <= config.clamp_quantile <= 0.5:
+            raise UserError(f"clamp_quantile: must lie from 0 to 0.5, got {config.clamp_quantile:g}")
         weights = self.base(heard.sampled, generator, config)
         if self.postnet is not None and config.adaptation > 0:
             correction = self.postnet.correction(heard.content, heard.likeliest)

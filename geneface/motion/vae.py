@@ -136,4 +136,4 @@ class MotionGenerator(nn.Module):
         return load_module(
             path, "geneface.MotionGenerator", SCHEMA_VERSION,
             lambda spec: cls(GeneratorSpec(**(spec | {"driven": tuple(spec["driven"])}))), "motion model",
-            f"train one with geneface train-motion CORPUS -o {path}")
+            "train one with geneface train-motion CORPUS -o X.safetensors")

@@ -50,6 +50,8 @@ def test_copied_from_a_motion(tmp_path):
     assert trace[20] == pytest.approx(0.85 / 0.9, abs=0.01) and not trace[:12].any()
     with pytest.raises(UserError, match="give one of these"):
         drawn(5, script="now and then")
+    with pytest.raises(UserError, match="no number of seconds"):
+        drawn(5, script="1, nan")
 
 
 def test_a_persons_rate_and_shape_are_found_again():

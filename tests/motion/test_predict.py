@@ -81,6 +81,8 @@ def test_person_bounds_the_motion():
     jaw, smile = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("mouthSmileLeft")
     assert motion.expression[:, jaw].max() <= np.quantile(avatar.expression_reference[:, jaw], 0.97) + 1e-6
     assert not motion.expression[:, smile].any()  # they never smiled
+    with pytest.raises(UserError, match="clamp_quantile: must lie from 0 to 0.5"):
+        predict(speech(400), avatar, replace(STILL, clamp_quantile=0.7))
 
 
 def still(frames: int) -> MotionSequence:
