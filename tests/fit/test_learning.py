@@ -48,7 +48,7 @@ def new_trainer(mock, config: FitConfig = CONFIG) -> Trainer:
 def person_psnr(trainer: Trainer, mock) -> float:
     """PSNR [dB] of held-out frames where head or torso are."""
     person, motion = mock
-    renderer = AvatarRenderer(fitting._pack(trainer, person, motion, training_frames(person)))
+    renderer = AvatarRenderer(fitting._pack(trainer, person, motion, training_frames(person), None, {}))
     errors = []
     for index in person.held_out_frames:
         picture = renderer.frame(motion.landmarks[index], person.camera.head_to_camera[index])
