@@ -9,11 +9,11 @@ import torch
 from geneface.face.landmarks import LIPS_68
 from geneface.motion.measures import MouthMeasures
 from geneface.motion.sync import CONFIDENT, SyncExpert
+from geneface.speech.melody import QUIET
 
 _FPS = 25.0  # of the expert's lips
 _PIECE = 250  # frames measured at once
 _LEAST = 50  # frames: two seconds of speech
-_QUIET = -1.25  # relative energy (20 dB units) up to which nobody speaks
 _SPOKEN = 0.3  # least share of a piece in which somebody does
 _WORTH = 0.5  # smallest offset that is corrected [frames]
 _AGREE = 1.0  # how far most pieces may lie from their median where it is corrected [frames]
@@ -59,7 +59,7 @@ def sound_timing(content: np.ndarray, melody: np.ndarray, expression: np.ndarray
     pieces = 0
     for first, end in _pieces(frames):
         heard = slice(2 * first, 2 * end)
-        if (melody[heard, 1] > _QUIET).mean() < _SPOKEN:
+        if (melody[heard, 1] > QUIET).mean() < _SPOKEN:
             continue
         pieces += 1
         result = expert.offset(speech[:, heard], tune[:, heard], mouth[first:end])

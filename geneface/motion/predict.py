@@ -29,11 +29,6 @@ def load_generator(path: str = "") -> MotionGenerator:
     return MotionGenerator.load(Path(path) if path else RELEASE)[0]
 
 
-@lru_cache(maxsize=1)
-def own_measures() -> MouthMeasures:
-    return MouthMeasures.of_basis()
-
-
 def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: MotionConfig = MotionConfig(),
             seed: int | None = None, source: str = "speech", measures: MouthMeasures | None = None) -> MotionSequence:
     """Facial motion for speech.
@@ -58,7 +53,7 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     generator = load_generator(config.model)
     if generator.spec.causal:
         raise UserError(f"{config.model}: hears streamed features; use it with geneface speak --stream")
-    measures = measures or own_measures()
+    measures = measures or MouthMeasures.of_basis()
     channels, expected = features.content.shape[1], generator.spec.content
     require(channels == expected, f"features: the motion model hears {expected} content channels, got {channels}")
     require(abs(features.fps - 2 * FPS) < 1e-6, f"features: expected {2 * FPS:g} per second, got {features.fps:g}")

@@ -23,7 +23,7 @@ from .blinks import blink_curve, blink_times, shut_weights
 from .generate import generate_weights
 from .measures import MouthMeasures
 from .person import Heard, Person
-from .predict import load_generator, own_measures
+from .predict import load_generator
 from .style import SpeakingStyle
 from .vae import FPS
 
@@ -58,7 +58,7 @@ class MotionStream:
         if config.head != "replay" or config.blinks != "drawn":
             raise UserError("head and blinks: live motion takes head=replay and blinks=drawn only")
         self._config, self._source = config, source
-        self._measures = measures or own_measures()
+        self._measures = measures or MouthMeasures.of_basis()
         prompt = SpeakingStyle.of_file(config.style) if config.style else None
         self._person = (Person.generic(self._generator, prompt) if avatar is None
                         else Person.of(avatar, self._generator, prompt))

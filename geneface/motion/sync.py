@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..speech.melody import QUIET
 from .modelfile import DATA, load_module, save_module
 from .mouth import MaskedConv, MouthFeatures
 
@@ -24,7 +25,7 @@ LAGS = 15  # frames to either side that an offset is looked for
 # Least confidence at which an offset is to be believed. Of clips of unseen people in English and French cut to 5 s it
 # is 0.25 to 0.46, and offsets lie within 0.4 frames of the recording's; with another person's lips it is 0.17 at most.
 CONFIDENT = 0.2
-_LOUD, _SILENT = -0.5, -1.25  # relative energy (20 dB units): from here up all, from there down nothing counts
+_LOUD = -0.5  # relative energy (20 dB units) from which on a frame counts in full; up to `QUIET` it does not at all
 _SPREAD = 4  # frames about a loud one that count: lips move before the sound, and closures are silent
 
 
@@ -155,7 +156,7 @@ def load_sync(path: str) -> tuple[SyncExpert, dict]:
 def audible(melody: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Weights [B, T] of the frames: 1 in and near speech, 0 in silence and outside the mask."""
     energy = F.avg_pool1d(torch.where(melody[:, 1:2].isfinite(), melody[:, 1:2], -2.0), 2)
-    loud = ((energy - _SILENT) / (_LOUD - _SILENT)).clamp(0, 1) * mask[:, None]
+    loud = ((energy - QUIET) / (_LOUD - QUIET)).clamp(0, 1) * mask[:, None]
     return F.max_pool1d(loud, 2 * _SPREAD + 1, 1, _SPREAD)[:, 0] * mask
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from ..types import SpeechFeatures
 
+QUIET = -1.25
+"""Relative energy (20 dB units, see `relative`) up to which a frame is heard as quiet."""
+
 _QUIETEST_REFERENCE_DB = -50.0  # a recording whose loud parts are quieter is not lifted to speech level
 
 

@@ -103,13 +103,13 @@ def test_person_is_treated_frame_by_frame(model):
     """The person's manifold and range hold, and hops leave no mark: the same person one frame later in the hop."""
     random = np.random.default_rng(0)
     generator, path = model
-    from geneface.motion.predict import own_measures
+    from geneface.motion.measures import MouthMeasures
 
     reference = random.uniform(0.2, 0.6, (60, 52)).astype(np.float32)
 
     class Recorded:
         motion: dict = {}
-        motion_reference = own_measures().landmarks(reference).astype(np.float32)
+        motion_reference = MouthMeasures.of_basis().landmarks(reference).astype(np.float32)
         expression_reference = reference
 
     config = replace(CONFIG, model=path, lle_strength=1.0)

@@ -11,9 +11,9 @@ from ...motion.baseline import MelRegression
 from ...motion.comparison import predict_weights
 from ...motion.measures import MouthMeasures
 from ...motion.vae import MotionGenerator
+from ...speech.melody import QUIET
 
 _CLIPS = 400  # at most, per corpus
-_QUIET = -1.25  # relative energy (20 dB units) below which a frame is heard as quiet
 
 
 def _subset(corpus: MotionCorpus, most: int) -> np.ndarray:
@@ -44,7 +44,7 @@ def measure_features(corpora: list[MotionCorpus], model: MotionGenerator, baseli
     baseline.weight_std.copy_(model.weight_std)
     # The mouth at rest: of the frames heard as quiet, the third most closed; in others the talker takes breath.
     energy = torch.cat([_energy(clip) for clip in clips])
-    quiet = weights[energy < min(_QUIET, float(energy.quantile(0.3)))]
+    quiet = weights[energy < min(QUIET, float(energy.quantile(0.3)))]
     if len(quiet):
         opening = torch.from_numpy(mouth_opening(measures.landmarks(quiet.numpy())))
         rest = quiet[opening <= opening.quantile(1 / 3)].median(0).values
@@ -57,7 +57,7 @@ def measure_range(corpus: MotionCorpus, model: MotionGenerator, measures: MouthM
     compared with (the mean of likely motions moves a little less than any of them)."""
     openings = []
     for index in _subset(corpus, 100):
-        speaking = (_energy(corpus.clip(int(index))) >= _QUIET).numpy()
+        speaking = (_energy(corpus.clip(int(index))) >= QUIET).numpy()
         openings.append(mouth_opening(measures.landmarks(predict_weights(model, corpus, int(index))))[speaking])
     if len(opening := np.concatenate(openings)):
         model.opening_range.fill_(float(np.ptp(np.quantile(opening, [0.05, 0.95]))))
