@@ -1,10 +1,10 @@
 """Held-out evaluation of an avatar: what it makes of frames that no training step saw."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,111 +15,14 @@ from ..face.landmarks import mouth_opening
 from ..face.motion import tracked_motion
 from ..motion.predict import predict
 from ..nerf.render import AvatarRenderer
-from ..progress import say, track
+from ..progress import track
 from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
-from . import identity
-from .face import jitter_px, mouth_box
+from .face import jitter_px
 from .gallery import Gallery
-from .image import dilate, in_sight, psnr, resize, ssim
-from .lpips import Lpips, distances
+from .image import in_sight, resize
+from .judge import Comparison, Judge
 from .original import original_frames
 from .report import write_report
-from .scores import Scores
-from .seam import seam
-
-T = TypeVar("T")
-
-HEAD_MARGIN_PX = 5
-"""The head mask is grown by this much: its edge, where errors show most, counts [px at 512 scale]."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One frame as truth and as rendered from each motion.
-
-    Attributes:
-        index: frame of the person.
-        truth: [H,W,3] uint8 at 512 scale. mask: [H,W,3] uint8 its masks.
-        renders: name of the motion -> [H,W,3] uint8 at 512 scale. Where something in front hides the person they
-            show truth: no render is blamed for a hand, nor for lips that a hand covers.
-    """
-
-    index: int
-    truth: np.ndarray
-    mask: np.ndarray
-    renders: dict[str, np.ndarray]
-
-
-class Judge:
-    """Measures comparisons one after the other, keeping figures and landmarks but no pictures.
-
-    Args:
-        names: the motions that are compared.
-        gallery: is shown every comparison, to keep some for the report.
-    """
-
-    def __init__(self, names: list[str], gallery: Gallery | None = None) -> None:
-        self.scores = {name: Scores() for name in names}
-        self._gallery = gallery
-        self._lpips = _if_to_be_had(Lpips, "LPIPS")
-        self._identity = _if_to_be_had(identity.FaceIdentity, "CSIM") if identity.available() else None
-
-    def measure(self, comparison: Comparison, detector: FaceDetector, pictures: bool) -> None:
-        """Add one frame.
-
-        Args:
-            detector: finds the faces anew, on truth and renders alike.
-            pictures: take the slow picture measures too (SSIM, LPIPS, CSIM, seam).
-        """
-        truth, mask = comparison.truth, comparison.mask
-        found = detector.detect(truth)
-        true_landmarks = None if found is None else found.landmarks
-        landmarks = {}
-        seen = in_sight(mask)
-        head = dilate(mask[..., 0] >= 128, HEAD_MARGIN_PX) & seen
-        for name, image in comparison.renders.items():
-            found = detector.detect(image)
-            landmarks[name] = None if found is None else found.landmarks
-            self.scores[name].add_face(landmarks[name], true_landmarks)
-            self.scores[name].add_picture(psnr_head=psnr(image, truth, head), psnr_full=psnr(image, truth, seen))
-        if pictures:
-            self._measure_pictures(comparison, landmarks, true_landmarks)
-        if self._gallery is not None:
-            distances_px = {name: scores.lip_distance_now() for name, scores in self.scores.items()}
-            self._gallery.offer(comparison.index, truth, comparison.renders, true_landmarks, distances_px)
-
-    def _measure_pictures(
-        self, comparison: Comparison, landmarks: Mapping[str, np.ndarray | None], true_landmarks: np.ndarray | None
-    ) -> None:
-        truth, renders = comparison.truth, comparison.renders
-        full: list[float | None] = [None] * len(renders)
-        mouth = list(full)
-        if self._lpips is not None:
-            full = list(distances(self._lpips, truth, list(renders.values())))
-            if true_landmarks is not None:
-                box = mouth_box(true_landmarks, truth.shape[1], truth.shape[0])
-                mouth = list(distances(self._lpips, truth[box], [image[box] for image in renders.values()]))
-        reference = None
-        if self._identity is not None and true_landmarks is not None:
-            reference = self._identity.descriptor(truth, true_landmarks)
-        for (name, image), lpips_full, lpips_mouth in zip(renders.items(), full, mouth):
-            similarity = None
-            if reference is not None and landmarks[name] is not None:
-                similarity = identity.csim(self._identity.descriptor(image, landmarks[name]), reference)
-            self.scores[name].add_picture(
-                ssim_full=ssim(image, truth), lpips_full=lpips_full, lpips_mouth=lpips_mouth, csim=similarity,
-                seam=seam(image, truth, comparison.mask),
-            )
-
-
-def _if_to_be_had(make: Callable[[], T], measure: str) -> T | None:
-    """`make()`, or None and a line that says so where its model file cannot be fetched: one measure less,
-    at the end of a long fit, is better than none."""
-    try:
-        return make()
-    except UserError as error:
-        say(f"{measure} is not measured: {error}")
-        return None
 
 
 def evaluate(
@@ -140,7 +43,7 @@ def evaluate(
 
     Returns:
         `tracked`, `predicted` (null if the person has no sound to predict from); `truth` {jitter_px,
-        faces_missing}; `frames`, `picture_frames`: how many were measured; `reference`: "source video" or
+        faces_missing, seam_gradient, seam_jump}; `frames`, `picture_frames`: how many were measured; `reference`: "source video" or
         "prepared frames", what the renders were compared with; `report`: the file or null.
 
     Raises:
@@ -162,7 +65,8 @@ def evaluate(
     result: dict[str, Any] = {
         "tracked": judge.scores["tracked"].summary(),
         "predicted": judge.scores["predicted"].summary() if "predicted" in motions else None,
-        "truth": {"jitter_px": jitter_px(truth), "faces_missing": int(np.isnan(truth[:, 0, 0]).sum())},
+        "truth": {"jitter_px": jitter_px(truth), "faces_missing": int(np.isnan(truth[:, 0, 0]).sum())}
+        | judge.scores["tracked"].true_seam(),
         "frames": len(frames),
         "picture_frames": -(-len(frames) // stride),
         "reference": reference,

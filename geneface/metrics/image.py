@@ -1,6 +1,7 @@
-"""Picture fidelity: PSNR, masked PSNR and SSIM of 8-bit RGB frames."""
+"""Picture fidelity: PSNR and SSIM of 8-bit RGB frames, whole or within a mask."""
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -11,13 +12,15 @@ MAX_PSNR = 100.0
 """Given for frames that do not differ [dB]: their PSNR is infinite, and means and JSON need a number."""
 
 
-def check_pair(image: np.ndarray, truth: np.ndarray) -> None:
-    """Raise ValueError unless both are uint8 [H,W,3] pictures of one size."""
+def check_pair(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Raise ValueError unless both are uint8 [H,W,3] pictures of one size, and `mask` is bool [H,W]."""
     for name, value in (("image", image), ("truth", truth)):
         if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3:
             raise ValueError(f"{name}: expected uint8 [H,W,3], got {value.dtype} {value.shape}")
     if image.shape != truth.shape:
         raise ValueError(f"image: is {image.shape}, truth is {truth.shape}")
+    if mask is not None and (mask.shape != truth.shape[:2] or mask.dtype != bool):
+        raise ValueError(f"mask: expected bool {truth.shape[:2]}, got {mask.dtype} {mask.shape}")
 
 
 def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float | None:
@@ -33,11 +36,9 @@ def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -
     Raises:
         ValueError: types or shapes that do not fit.
     """
-    check_pair(image, truth)
+    check_pair(image, truth, mask)
     difference = image.astype(np.float32) - truth
     if mask is not None:
-        if mask.shape != truth.shape[:2] or mask.dtype != bool:
-            raise ValueError(f"mask: expected bool {truth.shape[:2]}, got {mask.dtype} {mask.shape}")
         difference = difference[mask]
         if difference.size == 0:
             return None
@@ -47,12 +48,33 @@ def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -
     return min(MAX_PSNR, 10 * float(np.log10(PEAK**2 / error)))
 
 
-def ssim(image: np.ndarray, truth: np.ndarray) -> float:
-    """Structural similarity, in [-1,1], 1 for equal pictures.
+def ssim(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float | None:
+    """Structural similarity, in [-1,1], 1 for equal pictures: the mean of `ssim_map`, or of its part in `mask`.
+
+    Args:
+        image, truth: [H,W,3] uint8 RGB, at least 11 px a side.
+        mask: [H,W] bool: centres of the windows that count.
+
+    Returns:
+        None for an empty mask.
+
+    Raises:
+        ValueError: types or shapes that do not fit, or a picture smaller than the window.
+    """
+    check_pair(image, truth, mask)
+    similarity = ssim_map(image, truth)
+    margin = _WINDOW.size // 2
+    if mask is not None:
+        similarity = similarity[mask[margin:-margin, margin:-margin]]
+    return float(similarity.mean(dtype=np.float64)) if similarity.size else None
+
+
+def ssim_map(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """[H-10,W-10] structural similarity around each pixel whose window lies inside the picture.
 
     Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
-    similarity" (2004): Gaussian window of 11 taps and sigma 1.5, K1 = 0.01, K2 = 0.03, on each colour
-    channel, averaged over the places where the window lies inside the picture.
+    similarity" (2004): Gaussian window of 11 taps and sigma 1.5, K1 = 0.01, K2 = 0.03; mean of the colour
+    channels.
 
     Args:
         image, truth: [H,W,3] uint8 RGB, at least 11 px a side.
@@ -63,10 +85,8 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     check_pair(image, truth)
     if min(image.shape[:2]) < _WINDOW.size:
         raise ValueError(f"image: {image.shape[1]}x{image.shape[0]} px is smaller than SSIM's {_WINDOW.size} px window")
-    x = image.astype(np.float32).transpose(2, 0, 1)
-    y = truth.astype(np.float32).transpose(2, 0, 1)
     # Variances are differences of large numbers: taken about mid-grey they lose less to rounding.
-    x, y = x - 128, y - 128
+    x, y = image.astype(np.float32) - 128, truth.astype(np.float32) - 128
     mean_x, mean_y, square_x, square_y, product = (_window_mean(v) for v in (x, y, x * x, y * y, x * y))
     variance_x = square_x - mean_x**2
     variance_y = square_y - mean_y**2
@@ -75,7 +95,7 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return float(np.mean(luminance * structure, dtype=np.float64))
+    return (luminance * structure).mean(axis=-1)
 
 
 def _gaussian(taps: int, sigma: float) -> np.ndarray:
@@ -87,12 +107,10 @@ def _gaussian(taps: int, sigma: float) -> np.ndarray:
 _WINDOW = _gaussian(11, 1.5)
 
 
-def _window_mean(channels: np.ndarray) -> np.ndarray:
-    """[C,H,W] -> [C,H-10,W-10]: Gaussian-weighted mean where the whole window fits."""
+def _window_mean(picture: np.ndarray) -> np.ndarray:
+    """[H,W,C] -> [H-10,W-10,C]: Gaussian-weighted mean where the whole window fits."""
     margin = _WINDOW.size // 2
-    for axis in (1, 2):
-        channels = ndimage.correlate1d(channels, _WINDOW, axis=axis)
-    return channels[:, margin:-margin, margin:-margin]
+    return cv2.sepFilter2D(picture, cv2.CV_32F, _WINDOW, _WINDOW)[margin:-margin, margin:-margin]
 
 
 def fit_side(image: np.ndarray, side: int) -> np.ndarray:
@@ -112,6 +130,11 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if (image.shape[1], image.shape[0]) == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """[...,3] RGB [8-bit levels] to [...] float32 luma (BT.601 weights)."""
+    return image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def in_sight(mask: np.ndarray) -> np.ndarray:

@@ -15,18 +15,28 @@ FILE_NAME = "evaluation.html"
 
 MEANING = {
     "psnr_head": "dB, over the head and 5 px around it; higher is better",
+    "psnr_mouth": "dB, over a square around the mouth of truth, twice as wide as the lips",
     "psnr_full": "dB, over the whole frame",
-    "ssim_full": "structural similarity, 1 is equal",
-    "lpips_full": "perceptual distance (AlexNet), 0 is equal",
-    "lpips_mouth": "the same on a square around the mouth",
+    "ssim_head": "structural similarity over the head, 1 is equal",
+    "ssim_mouth": "the same on the square around the mouth",
+    "ssim_full": "the same over the whole frame",
+    "lpips_head": "perceptual distance (AlexNet), 0 is equal; truth outside the head",
+    "lpips_mouth": "the same on the square around the mouth",
+    "lpips_full": "the same of the whole frame",
+    "sharpness": "fine detail of the head (variance of the Laplacian) over truth's; 1 is as sharp, camera noise included",
+    "sharpness_mouth": "the same on the square around the mouth",
     "lip_distance_px": "px at 512, mean over 40 lip points detected anew",
     "lip_shape_px": "the same after the lips are centred on each other: shape without place",
+    "mouth_open_correlation": "gap of the inner lips over time against the truth's",
+    "sync_offset_frames": "frames by which the mouth is late",
     "csim": "cosine of dlib's face descriptors; one person is above about 0.95; needs dlib",
     "jitter": "trembling of the head over the truth's; 1 is as steady",
     "jitter_px": "RMS second difference of steady landmarks [px per frame²]",
-    "seam": "edges between head and torso that truth lacks [grey levels per px]",
-    "mouth_open_correlation": "mouth opening over time against the truth's",
-    "sync_offset_frames": "frames by which the mouth is late",
+    "flicker": "change of still skin from frame to frame, along truth's motion, over truth's own; 1 is as steady",
+    "seam_ratio": "edge where head and torso meet over truth's edge there; the larger of gradient and colour jump",
+    "seam_gradient": "slope across that border [grey levels per px]",
+    "seam_jump": "difference of colour between its sides [levels]",
+    "seam": "edges along it that truth lacks [grey levels per px]",
     "faces_missing": "frames in which the render shows no face though truth does",
 }
 
@@ -60,8 +70,8 @@ def write_report(
     )
     figures.text(
         f"Truth itself: jitter {result['truth']['jitter_px'] or 0:.3g} px per frame², no face found in "
-        f"{result['truth']['faces_missing']} frames. SSIM, LPIPS, CSIM and seam are means over "
-        f"{result['picture_frames']} frames, the others over all."
+        f"{result['truth']['faces_missing']} frames. SSIM, LPIPS, CSIM, sharpness and seam are means "
+        f"over {result['picture_frames']} frames, the others over all."
     )
     curves = report.section("Over time")
     seconds = np.array(frames) / person.fps

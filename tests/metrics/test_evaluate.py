@@ -10,6 +10,7 @@ from geneface.errors import UserError
 from geneface.face import landmarks as sets
 from geneface.face.detector import Detection
 from geneface.metrics import evaluate as evaluation
+from geneface.metrics import judge as judging
 from geneface.types import Avatar, CameraTrack, FaceTrack, MotionSequence, PreparedPerson, SpeechFeatures
 
 FRAMES, TRAIN, SIZE = 66, 44, 64
@@ -126,7 +127,7 @@ def scene(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "FaceDetector", FakeDetector)
     monkeypatch.setattr(evaluation, "tracked_motion", tracked)
     monkeypatch.setattr(evaluation, "predict", predicted)
-    monkeypatch.setattr(evaluation.identity, "available", lambda: False)
+    monkeypatch.setattr(judging.identity, "available", lambda: False)
     return person, avatar
 
 
@@ -138,6 +139,9 @@ def test_evaluate(scene, tmp_path):
     assert result["reference"] == "prepared frames"
     # JPEG at quality 100 is all that separates truth from the tracked render.
     assert tracked["psnr_head"] > 45 and tracked["lpips_full"] < 5e-3 and tracked["ssim_full"] > 0.99
+    assert tracked["psnr_mouth"] > 40 and tracked["ssim_head"] > 0.99 and tracked["lpips_head"] < 5e-3
+    assert tracked["sharpness"] == pytest.approx(1, abs=0.1)
+    assert tracked["seam_ratio"] == pytest.approx(1, abs=0.05) and result["truth"]["seam_jump"] > 100
     assert tracked["mouth_open_correlation"] > 0.99 and tracked["faces_missing"] == 0
     assert tracked["sync_offset_frames"] == pytest.approx(0, abs=0.1)
     assert predicted["sync_offset_frames"] == pytest.approx(LATE, abs=0.3)
@@ -158,7 +162,7 @@ def test_without_model_files_the_other_measures_are_taken(scene, monkeypatch, ca
     def unavailable():
         raise UserError("model file lpips-alexnet could not be fetched; go online")
 
-    monkeypatch.setattr(evaluation, "Lpips", unavailable)
+    monkeypatch.setattr(judging, "Lpips", unavailable)
     figures = evaluation.held_out(avatar, person, count=3)
     assert figures["lpips_full"] is None and figures["psnr_head"] > 45
     assert "LPIPS is not measured: model file lpips-alexnet" in capsys.readouterr().err

@@ -114,3 +114,24 @@ def test_a_render_without_any_face():
 def test_unknown_measure_is_refused():
     with pytest.raises(ValueError, match="psnr_hed"):
         Scores().add_picture(psnr_hed=1.0)
+
+
+def test_ratios_to_truth_are_of_the_means():
+    scores = Scores()
+    scores.add_face(None, None)
+    for render, truth in ((3.0, 1.0), (1.0, 3.0)):
+        scores.add_pair("flicker", render, truth)
+        scores.add_pair("seam_gradient", 2 * render, truth)
+        scores.add_pair("seam_jump", render, 2 * truth)
+    summary = scores.summary()
+    assert summary["flicker"] == 1
+    assert (summary["seam_ratio"], summary["seam_gradient"], summary["seam_jump"]) == (2, 4, 2)
+    assert scores.true_seam() == {"seam_gradient": 2, "seam_jump": 4}
+
+
+def test_ratios_without_a_measure_are_null():
+    scores = Scores()
+    scores.add_face(None, None)
+    scores.add_pair("flicker", 1.0, 0.0)
+    summary = scores.summary()
+    assert summary["flicker"] is None and summary["seam_ratio"] is None and summary["seam_jump"] is None

@@ -67,6 +67,16 @@ def test_ssim_of_flat_pictures_is_the_luminance_term():
     assert ssim(pattern(33, 11, 1.0), pattern(33, 11, 1.0)) == pytest.approx(1, abs=1e-5)
 
 
+def test_ssim_within_a_mask():
+    """Of windows around the mask's pixels alone; pixels whose window leaves the picture have none."""
+    truth, image = pattern(64, 64, 0.0), pattern(64, 64, 0.0).copy()
+    image[:32] = pattern(64, 64, 2.0)[:32]
+    below, above, rim = np.zeros((3, 64, 64), bool)
+    below[38:], above[:26], rim[:5] = True, True, True
+    assert ssim(image, truth, below) == pytest.approx(1, abs=1e-5) and ssim(image, truth, above) < 0.3
+    assert ssim(image, truth, rim) is None
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match="image"):
         psnr(flat(1, (20, 31)), flat(1))
