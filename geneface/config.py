@@ -142,6 +142,9 @@ class RenderConfig:
     size: int = 0  # longer side of the video [px], 0 for the size that the avatar was fitted at
     step_mm: float = 0.0  # sample distance in head space, 0 for the avatar's own
     start: int = 0  # frame of the training video whose head pose comes first
+    yaw: float = 0.0  # the camera's way round the head, to the picture's right of the recorded camera [degrees]
+    pitch: float = 0.0  # and above it [degrees]
+    orbit: float = 0.0  # the camera sways slowly, by this to both sides [degrees]
     device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
 
 

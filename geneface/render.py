@@ -13,6 +13,7 @@ from .errors import UserError
 from .fit.monitor import peak_memory_mb
 from .media import VideoWriter
 from .nerf.render import AvatarRenderer
+from .nerf.views import SWAY_SECONDS, View
 from .progress import track
 from .types import Avatar, MotionSequence, require
 
@@ -87,13 +88,16 @@ def render(
         audio: sound: [N] float32 at `rate`, or a file, or None for a silent video.
 
     Raises:
-        UserError: the motion is empty, the start frame is outside the training video, or `out` cannot
-            be written.
+        UserError: the motion is empty, the start frame is outside the training video, the camera goes too far round
+            the head, or `out` cannot be written.
     """
     if not len(motion):
         raise UserError(f"{motion.source}: motion of no frames; nothing to render")
     if not 0 <= config.start < len(avatar.camera):
         raise UserError(f"start: frame {config.start} is outside the training video (0 to {len(avatar.camera) - 1})")
+    view = View(config.yaw, config.pitch)
+    for side in (-SWAY_SECONDS / 4, SWAY_SECONDS / 4):  # refused here, not in the middle of the video
+        view.swayed(config.orbit, side)
     renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
     width, height = renderer.size
     fps = avatar.camera.fps
@@ -102,9 +106,9 @@ def render(
     began = time.perf_counter()
     with VideoWriter(out, width, height, fps, audio=audio, rate=rate, quality=config.quality) as writer:
         frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start))
-        for landmarks, pose in track(frames, "rendering", total=count):
+        for index, (landmarks, pose) in enumerate(track(frames, "rendering", total=count)):
             start = time.perf_counter()
-            writer.write(renderer.frame(landmarks, pose))
+            writer.write(renderer.frame(landmarks, pose, view=view.swayed(config.orbit, index / fps)))
             times.append(time.perf_counter() - start)
     return RenderResult(
         frames=count, seconds=count / fps, fps_delivered=count / (time.perf_counter() - began),

@@ -17,6 +17,7 @@ from geneface.nerf.pack import pack_portrait, unpack_portrait
 from geneface.nerf.portrait import Portrait
 from geneface.nerf.render import AvatarRenderer
 from geneface.nerf.torso import TorsoSpec
+from geneface.nerf.views import CameraMove, View
 from geneface.render import head_poses, ping_pong, render, resample_landmarks
 from geneface.types import Avatar, CameraTrack, MotionSequence
 from tests.nerf.mock_person import landmarks68
@@ -99,6 +100,22 @@ def test_layers_compose_to_the_picture(avatar):
     assert 0.5 < layers.head_alpha.max() <= 1
     centre = layers.depth[HEIGHT // 2, WIDTH // 2] / layers.head_alpha[HEIGHT // 2, WIDTH // 2]
     assert 0.5 < centre < 0.7  # the head's box is 0.5 to 0.7 m away
+
+
+def test_a_view_turns_the_head_and_leaves_the_background(avatar):
+    renderer, view = AvatarRenderer(avatar, amp=False), View(15, -10)
+    landmarks, pose = avatar.motion_reference[0], avatar.camera.head_to_camera[0]
+    layers = renderer.layers(landmarks, pose, view=view)
+    turned = CameraMove.of(view, avatar.camera, avatar.camera.intrinsics).pose(torch.from_numpy(pose)).numpy()
+    torn = renderer.layers(landmarks, turned)
+    assert (layers.head_alpha >= torn.head_alpha - 1e-5).all()
+    whole = layers.head_alpha - torn.head_alpha < 1e-6
+    assert whole.float().mean() > 0.9 and torch.allclose(layers.head_rgb[whole], torn.head_rgb[whole], atol=1e-5)
+    # The torso follows the recorded pose, the plate is the recorded one.
+    plate = torch.from_numpy(np.array(avatar.background)).float() / 255
+    torso = layers.torso_alpha[..., None]
+    behind = torso * layers.torso_rgb + (1 - torso) * plate
+    assert torch.allclose(layers.rgb, layers.head_rgb + (1 - layers.head_alpha[..., None]) * behind, atol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [(5, 0, 0), (-5, 0, 0), (0, 5, 0), (0, -5, 0), (0, 0, -3)])
@@ -184,7 +201,7 @@ def test_video_is_as_long_as_the_motion_and_carries_sound(avatar, tmp_path):
 
 
 def test_interrupted_rendering_leaves_nothing(avatar, tmp_path, monkeypatch):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(AvatarRenderer, "frame", stop)
@@ -212,9 +229,9 @@ def test_frames_are_written_as_they_are_rendered(avatar, tmp_path, monkeypatch):
     events = []
     frame = AvatarRenderer.frame
 
-    def rendered(self, *arguments):
+    def rendered(self, *arguments, **named):
         events.append("render")
-        return frame(self, *arguments)
+        return frame(self, *arguments, **named)
 
     class Writer(rendering.VideoWriter):
         def write(self, picture):
@@ -225,6 +242,25 @@ def test_frames_are_written_as_they_are_rendered(avatar, tmp_path, monkeypatch):
     monkeypatch.setattr(rendering, "VideoWriter", Writer)
     render(avatar, motion(12), tmp_path / "out.mp4")  # of 5 poses
     assert events == ["render", "write"] * 12
+
+
+def test_the_camera_stands_aside_and_sways(avatar, tmp_path, monkeypatch):
+    views = []
+    frame = AvatarRenderer.frame
+
+    def rendered(self, *arguments, view):
+        views.append(view)
+        return frame(self, *arguments, view=view)
+
+    monkeypatch.setattr(AvatarRenderer, "frame", rendered)
+    render(avatar, motion(2), tmp_path / "still.mp4", RenderConfig(yaw=10, pitch=-5))
+    assert views == [View(10, -5)] * 2
+    views.clear()
+    render(avatar, motion(60), tmp_path / "sway.mp4", RenderConfig(yaw=2, orbit=12))
+    assert views[0] == View(2) and views[50] == View(14)  # the sway's quarter is two seconds
+    with pytest.raises(UserError, match="yaw 35"):
+        render(avatar, motion(2), tmp_path / "far.mp4", RenderConfig(yaw=20, orbit=15))
+    assert not (tmp_path / "far.mp4").exists()
 
 
 def test_motion_file_drives_the_same_video(avatar, tmp_path):

@@ -184,6 +184,9 @@ def render(
     size: Annotated[
         Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")
     ] = None,
+    yaw: Annotated[Optional[float], typer.Option(help="Camera to the picture's right by so many degrees.")] = None,
+    pitch: Annotated[Optional[float], typer.Option(help="Camera up by so many degrees.")] = None,
+    orbit: Annotated[Optional[float], typer.Option(help="Camera sways slowly by so many degrees.")] = None,
     device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -196,7 +199,8 @@ def render(
 
     if audio is None and motion is None:
         raise UserError("nothing to say; give --audio FILE or --motion M.npz")
-    options = resolve(RenderConfig(), "render", None, config, settings or (), {"size": size, "device": device})
+    given = {"size": size, "yaw": yaw, "pitch": pitch, "orbit": orbit, "device": device}
+    options = resolve(RenderConfig(), "render", None, config, settings or (), given)
     result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))
     say("The video is marked as synthetic in its metadata. Say so where you show it.")
     show(asdict(result), as_json, RENDER_KEYS)

@@ -15,6 +15,7 @@ from .cameras import camera_rays, image_pixels, invert_rigid
 from .pack import unpack_portrait
 from .portrait import MIN_NEAR_M, Portrait, over
 from .torso import pose_values
+from .views import CameraMove, View, close_gaps
 
 CHUNK = 65536  # torso pixels evaluated at once: bounds memory
 MAX_SAMPLES = 64
@@ -63,6 +64,7 @@ class Constants:
 def render_layers(
     portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
     head_code: Tensor, torso_code: Tensor, amp: bool, constants: Constants | None = None,
+    move: CameraMove | None = None,
 ) -> Layers:
     """Render one frame.
 
@@ -75,21 +77,29 @@ def render_layers(
         head_code, torso_code: [A] appearance codes.
         amp: grids and networks in bfloat16.
         constants: made once for many frames; None makes them anew.
+        move: to another camera than the one that `head_to_camera` leads to.
     """
     height, width = plate.shape[:2]
     pixels = image_pixels(width, height, plate.device)
     constants = constants or Constants.of(portrait, amp)
     image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
-    rows = _box_pixels(constants.box, head_to_camera, intrinsics, width, height)
-    rays_o, rays_d = camera_rays(intrinsics, invert_rigid(head_to_camera), pixels[rows])
+    seen_from = head_to_camera if move is None else move.pose(head_to_camera)
+    rows = _box_pixels(constants.box, seen_from, intrinsics, width, height)
+    rays_o, rays_d = camera_rays(intrinsics, invert_rigid(seen_from), pixels[rows])
     image[rows], alpha[rows], depth[rows] = ops.render_rays(
         rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks.flatten(), head_code),
         portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
         early_stop=1 - HIDDEN,
     )
+    if move is not None:
+        closed = close_gaps(image.view(height, width, 3), alpha.view(height, width), depth.view(height, width))
+        image, alpha, depth = (value.flatten(0, 1) for value in closed)
+        pixels = move.torso_pixels(pixels, width, height)
     landmarks, pose = landmarks[None], head_to_camera[None]
     torso_rgb, torso_alpha = torch.zeros_like(image), torch.zeros_like(alpha)
-    region = F.interpolate(portrait.torso_region[None, None].float(), size=(height, width))[0, 0].flatten() > 0
+    region = F.interpolate(portrait.torso_region[None, None].float(), size=(height, width))[0, 0] > 0
+    column, row = pixels.long().unbind(1)
+    region = region[row, column]
     side = max(width, height)
     pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
     for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(CHUNK):
@@ -182,13 +192,16 @@ class AvatarRenderer:
         scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
         self._intrinsics = (scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()).to(self.device)
         self._mean_codes = self.portrait.head_codes.mean(0), self.portrait.torso_codes.mean(0)
+        self._camera = avatar.camera
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures [px]."""
         return self._plate.shape[1], self._plate.shape[0]
 
-    def layers(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> Layers:
+    def layers(
+        self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()
+    ) -> Layers:
         """Like `frame`, with head, torso and opacities apart, as float tensors."""
         codes = self._mean_codes
         if appearance is not None:
@@ -196,10 +209,12 @@ class AvatarRenderer:
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            *codes, self._amp, self._constants,
+            *codes, self._amp, self._constants, CameraMove.of(view, self._camera, self._intrinsics.cpu().numpy()),
         )
 
-    def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None) -> np.ndarray:
+    def frame(
+        self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()
+    ) -> np.ndarray:
         """One picture.
 
         Args:
@@ -207,9 +222,10 @@ class AvatarRenderer:
             head_to_camera: [4,4] rigid head pose [m].
             appearance: number of the training frame whose appearance code to use; None for the mean,
                 which suits frames that were not trained on.
+            view: of a camera that goes round the head; the recorded one's by default.
 
         Returns:
             [H,W,3] uint8 RGB.
         """
-        rgb = self.layers(landmarks, head_to_camera, appearance).rgb
+        rgb = self.layers(landmarks, head_to_camera, appearance, view).rgb
         return (rgb * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
