@@ -17,6 +17,7 @@ from ..motion.manifold import REFERENCES
 from ..motion.style import SpeakingStyle
 from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
+from ..origin import Origin
 from ..progress import say
 from ..types import Avatar, CameraTrack, MotionSequence, PreparedPerson
 from ..version import version
@@ -209,6 +210,7 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
     reference = np.array(frames)[kept]
     camera = person.camera
     replayed = longest_stretch(person.manifest.get("jumps", ()), len(person.train_frames))
+    origin = Origin.of(person, replayed)
     return Avatar(
         field=field, tensors=tensors, identity=person.face.identity.astype(np.float32),
         motion_reference=motion.landmarks[reference].astype(np.float32),
@@ -222,7 +224,8 @@ def _pack(trainer: Trainer, person: PreparedPerson, motion: MotionSequence, fram
             "source": person.source, "steps": trainer.step_count,
             "minutes": round(trainer.seconds / 60, 2), "version": version(), "config": asdict(trainer.config),
             "machine": platform.machine(), "device": trainer.device.type, "kernels": ops.backend(trainer.device.type),
-        } | ({} if learned is None else {"adaptation": learned.figures}),
+        } | ({} if learned is None else {"adaptation": learned.figures})
+        | ({} if origin is None else {"origin": origin.to_json()}),
         motion=style | ({} if learned is None else learned.tensors()),
     )
 

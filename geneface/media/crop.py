@@ -77,22 +77,34 @@ class Crop:
         height, width = frame.shape[:2]
         require((width, height) == (self.source_width, self.source_height),
                 f"frame: expected {self.source_width}x{self.source_height} px, got {width}x{height}")
-        x, y = self.corner(index)
-        # Pixels of the frame whose centres lie in the crop.
-        left, top = (max(0, math.ceil(at - 0.5)) for at in (x, y))
-        right, bottom = (min(end, math.ceil(at + self.side - 0.5)) for end, at in ((width, x), (height, y)))
+        rows, columns = self.window(index)
         result = frame.copy()
-        if right <= left or bottom <= top:
-            return result
-        shift = np.array([[1, 0, left - x], [0, 1, top - y]], np.float64)  # from the frame's pixels to the crop's
-        result[top:bottom, left:right] = cv2.warpAffine(
-            _scaled(picture, self.side), shift, (right - left, bottom - top),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+        result[rows, columns] = self.laid(picture, index)
         return result
+
+    def window(self, index: int = 0) -> tuple[slice, slice]:
+        """Rows and columns of source frame number `index` whose pixels' centres lie in the crop; may be none."""
+        x, y = self.corner(index)
+        (top, bottom), (left, right) = (
+            (max(0, math.ceil(at - 0.5)), max(0, min(end, math.ceil(at + self.side - 0.5))))
+            for at, end in ((y, self.source_height), (x, self.source_width))
+        )
+        return slice(top, max(top, bottom)), slice(left, max(left, right))
+
+    def laid(self, picture: np.ndarray, index: int = 0) -> np.ndarray:
+        """`picture` [size,size,C], uint8 or float32, at the pixels of `window(index)`."""
+        rows, columns = self.window(index)
+        if rows.start == rows.stop or columns.start == columns.stop:
+            return np.zeros((rows.stop - rows.start, columns.stop - columns.start, *picture.shape[2:]), picture.dtype)
+        x, y = self.corner(index)
+        shift = np.array([[1, 0, columns.start - x], [0, 1, rows.start - y]], np.float64)  # from the window to the crop
+        return cv2.warpAffine(
+            _scaled(picture, self.side), shift, (columns.stop - columns.start, rows.stop - rows.start),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _scaled(picture: np.ndarray, size: int) -> np.ndarray:
-    """[size,size,3] from a square picture."""
+    """[size,size,C] from a square picture."""
     if len(picture) == size:
         return np.ascontiguousarray(picture)
     # Area averaging is exact for whole ratios and blurs little between; it never rings.

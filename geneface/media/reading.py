@@ -1,4 +1,4 @@
-"""Video and sound in: everything by time stamp, nothing by frame count, one frame at a time."""
+"""Video in: everything by time stamp, nothing by frame count, one frame at a time."""
 from __future__ import annotations
 
 import math
@@ -11,15 +11,16 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
-from av.audio.resampler import AudioResampler
 
 from ..errors import UserError
 from ..types import require
 from .display import Display, bit_depth, dynamic_range, whole_frames
 
-# A jump of the audio clock larger than this is a gap in the recording (silence is put in) and not the
-# rounding of time stamps [s].
-_AUDIO_GAP = 0.05
+# Containers with an index, so that decoding can begin in the middle; where there is further to go than this [s]; so long
+# before what is wanted [s], for pictures right after an entry may refer to what came before it.
+_ENTERED = ("mov,", "matroska,")
+_FAR = 4.0
+_BEFORE = 1.0
 _UNEVEN = 0.2  # an interval between frames that is this much off the usual one counts as uneven
 
 
@@ -71,7 +72,7 @@ class MediaInfo:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[av.container.InputContainer]:
+def opened(path: str | Path) -> Iterator[av.container.InputContainer]:
     """The file, open for reading; everything that can be wrong with it becomes a `UserError`."""
     path = Path(path)
     try:
@@ -111,7 +112,7 @@ def _packets(container: av.container.InputContainer, stream: av.stream.Stream) -
         return
 
 
-def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
+def decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
     """Decoded frames of `stream`; damaged packets are passed over, as players do."""
     for packet in _packets(container, stream):
         try:
@@ -143,6 +144,31 @@ def _times(frames: Iterator[av.VideoFrame], rate: float) -> Iterator[tuple[float
         yield time, frame
 
 
+def _pictures(container: av.container.InputContainer, stream: av.VideoStream, rate: float, interlaced: bool | None,
+              start: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Whole frames with their times [s]: the first of all, then those that are on screen from `start` [s] after it on;
+    those between are passed over where the file can be entered in the middle."""
+    def here() -> Iterator[tuple[float, av.VideoFrame]]:
+        return _times(whole_frames(decoded(container, stream), interlaced), rate)
+
+    frames = here()
+    first = next(frames, None)
+    if first is None:
+        return
+    yield first
+    if start > _FAR and container.format.name.startswith(_ENTERED) and stream.time_base:
+        entry = first[0] + start - _BEFORE
+        container.seek(int(entry / stream.time_base), stream=stream)
+        frames = here()
+        found = next(frames, None)
+        if found is not None and first[0] < found[0] <= entry:
+            yield found
+        else:  # it leads elsewhere: from the beginning, then
+            container.seek(0)
+            frames = (pair for pair in here() if pair[0] > first[0])
+    yield from frames
+
+
 def probe(path: str | Path) -> MediaInfo:
     """What `path` holds. The first picture is decoded, so a file that opens but cannot be shown is found out.
 
@@ -150,7 +176,7 @@ def probe(path: str | Path) -> MediaInfo:
         UserError: missing, empty, a folder, or neither video nor sound that can be read.
     """
     path = Path(path)
-    with _opened(path) as container:
+    with opened(path) as container:
         video, audio = _video_stream(container), next(iter(container.streams.audio), None)
         if audio is not None and not (audio.codec_context.sample_rate and audio.codec_context.channels):
             audio = None
@@ -162,7 +188,7 @@ def probe(path: str | Path) -> MediaInfo:
         frame = None
         if video is not None:
             fps = float(video.average_rate or video.guessed_rate or 25)
-            first = next(_times(_decoded(container, video), fps), None)
+            first = next(_times(decoded(container, video), fps), None)
             if first is None:
                 raise UserError(f"{path}: no picture of it can be decoded; it is damaged: copy or export it again")
             start, frame = first
@@ -190,7 +216,7 @@ def probe(path: str | Path) -> MediaInfo:
 
 def _scan_duration(path: Path) -> float:
     """Length [s] from the packets' time stamps, for files that do not say (browser recordings)."""
-    with _opened(path) as container:
+    with opened(path) as container:
         stream = _video_stream(container) or container.streams.audio[0]
         stamps = [p.pts * p.time_base for p in _packets(container, stream) if p.pts is not None]
     return float(max(stamps) - min(stamps)) if stamps else 0.0
@@ -221,7 +247,7 @@ def timing(path: str | Path) -> Timing:
     Raises:
         UserError: unreadable or without video.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         stream = _video_stream(container)
         if stream is None:
             raise UserError(f"{path}: holds no video, only sound; give a video file")
@@ -258,7 +284,7 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop
         UserError: unreadable, or without video.
     """
     require(fps is None or fps > 0, f"fps must be positive, got {fps}")
-    with _opened(path) as container:
+    with opened(path) as container:
         stream = _video_stream(container)
         if stream is None:
             raise UserError(f"{path}: holds no video, only sound; give a video file")
@@ -266,7 +292,7 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop
         display = None
         count = 0  # index of the next output frame
         origin, shown = 0.0, None  # `shown` is on screen until the next frame's time
-        for time, frame in _times(whole_frames(_decoded(container, stream), interlaced), rate):
+        for time, frame in _pictures(container, stream, rate, interlaced, 0.0 if fps is None else start / fps):
             if shown is None:
                 origin, display = time, Display(_display_size(stream, frame))
             elif fps is None:
@@ -290,70 +316,3 @@ def read_frames(path: str | Path, fps: float | None = 25.0, start: int = 0, stop
         for index in range(count, until if stop is None else min(stop, until)):
             if index >= start:
                 yield display.picture(shown)
-
-
-def audio_blocks(path: str | Path, rate: int, layout: str) -> Iterator[np.ndarray]:
-    """Sound as blocks [channels,n] float32 at `rate`, zero at the first picture's time (at the first sample
-    where there is no video); gaps of the recording's clock are filled with silence, overlaps dropped."""
-    info = probe(path)
-    if not info.has_audio:
-        raise UserError(f"{path}: has no sound; record it with a microphone, or add the sound track and try again")
-    channels = 1 if layout == "mono" else 2
-    origin = info.start if info.has_video and not info.still else None
-    done = 0  # samples given so far
-    skip = 0  # samples still to drop
-
-    def trimmed(frames) -> Iterator[np.ndarray]:
-        nonlocal done, skip
-        for frame in frames:
-            block = frame.to_ndarray().reshape(channels, -1)
-            drop = min(skip, block.shape[1])
-            skip -= drop
-            if block.shape[1] > drop:
-                done += block.shape[1] - drop
-                yield block[:, drop:].astype(np.float32, copy=False)
-
-    with _opened(path) as container:
-        stream = container.streams.audio[0]
-        stream.thread_type = "AUTO"
-        resampler = None
-        expected = None  # time at which the next source frame should begin [s]
-        for frame in _decoded(container, stream):
-            time = frame.time if frame.time is not None else expected if expected is not None else (origin or 0.0)
-            if origin is None:
-                origin = time
-            if expected is None or abs(time - expected) > _AUDIO_GAP:
-                if resampler is not None:
-                    yield from trimmed(resampler.resample(None))
-                resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
-                behind = round((time - origin) * rate) - (done - skip)
-                if behind > 0:
-                    done += behind
-                    yield np.zeros((channels, behind), np.float32)
-                else:
-                    skip = -behind
-            expected = time + frame.samples / frame.sample_rate
-            frame.pts = None  # the resampler would stretch for stamps that we have already dealt with
-            yield from trimmed(resampler.resample(frame))
-        if resampler is not None:
-            yield from trimmed(resampler.resample(None))
-
-
-def read_audio(path: str | Path, rate: int = 16000) -> np.ndarray:
-    """Sound of a video or sound file, mixed down to one channel.
-
-    Sample n belongs to the time n/rate after the video's first picture (after the first sample where
-    there is no video), whatever offsets the container declares.
-
-    Returns:
-        [N] float32 in [-1,1].
-
-    Raises:
-        UserError: unreadable or without sound.
-    """
-    require(rate > 0, f"rate must be positive, got {rate}")
-    blocks = [block[0] for block in audio_blocks(path, rate, "mono")]
-    audio = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if not len(audio):
-        raise UserError(f"{path}: its sound cannot be decoded or is empty; export it again, as wav or mp4")
-    return np.clip(np.nan_to_num(audio), -1, 1)
