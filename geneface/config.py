@@ -139,12 +139,15 @@ class RenderConfig:
     """Avatar and motion to video."""
 
     quality: int = 18  # x264 constant rate factor, lower is better
-    size: int = 0  # longer side of the video [px], 0 for the size that the avatar was fitted at
+    size: int = 0  # longer side of the portrait [px], 0 for the size that the avatar was fitted at
     step_mm: float = 0.0  # sample distance in head space, 0 for the avatar's own
     start: int = 0  # frame of the training video whose head pose comes first
     yaw: float = 0.0  # the camera's way round the head, to the picture's right of the recorded camera [degrees]
     pitch: float = 0.0  # and above it [degrees]
     orbit: float = 0.0  # the camera sways slowly, by this to both sides [degrees]
+    frame: str = "crop"  # crop: the square portrait; full: in the original video's frame; alpha: the person alone
+    background: str = ""  # behind the person, with frame crop: colour, picture or video file; empty: as it was filmed
+    video: str = ""  # with frame full: the video that the avatar was made from, where it has moved since
     device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
 
 

@@ -1,4 +1,4 @@
-"""Where in which video the frames of an avatar's camera were taken: the way back from a portrait to the whole picture."""
+"""Where in which video an avatar's camera frames were taken: the way back from a portrait to the whole picture."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -38,8 +38,8 @@ class Origin:
     def of(cls, person: PreparedPerson, frames: range) -> "Origin | None":
         """That of some frames of a person, which must be of one clip; None where the person does not say."""
         clip = next(clip for clip in person.clips if int(clip["first_frame"]) + int(clip["frames"]) > frames.start)
-        source, first = clip["source"], frames.start - int(clip["first_frame"])
-        if not clip["crop"] or not isinstance(source, dict) or not source.get("sha256"):
+        source, first = clip.get("source"), frames.start - int(clip["first_frame"])
+        if not clip.get("crop") or not isinstance(source, dict) or not source.get("sha256"):
             return None
         require(first + len(frames) <= int(clip["frames"]), "frames: must be of one clip")
         crop = Crop.from_json(clip["crop"])
@@ -58,7 +58,7 @@ class Origin:
         data = avatar.info.get("origin")
         if not isinstance(data, dict):
             raise UserError("the avatar does not record where in its video the portrait lies: an older version made it, "
-                            "or its person was not prepared from a video; fit it again, or render without --frame full")
+                            "or its person comes from no video; fit it again, or render without --frame full")
         return cls(**{**data, "crop": Crop.from_json(data["crop"])})
 
     def to_json(self) -> dict[str, Any]:
@@ -83,9 +83,10 @@ class Origin:
         for place in (Path(self.path), Path(self.name)):
             if place.is_file() and file_hash(place) == self.sha256:
                 return place
-        raise UserError(f"{self.path or self.name}: the video that the avatar was made from is not there any more, or was "
-                        "changed; give it with --video FILE, or render without --frame full")
+        raise UserError(f"{self.path or self.name}: the video that the avatar was made from is not there any more, or "
+                        "was changed; give it with --video FILE, or render without --frame full")
 
     def pictures(self, video: Path, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """The whole pictures [H,W,3] uint8 of the stretch's frames `numbers`, neighbours after one another as a rule."""
+        """The whole pictures [H,W,3] uint8 of the stretch's frames `numbers`, of which each had better be a neighbour
+        of the last."""
         return frames_at(video, self.fps, (self.first + number for number in numbers), self.interlaced)

@@ -130,15 +130,19 @@ def render(
     The file's metadata says that it is synthetic.
 
     Args:
+        out: the video; with `config.frame` "alpha" and no ending, a folder of PNGs.
         audio: sound of the video; None for a silent one.
 
     Raises:
         UserError: neither motion nor audio, or something cannot be used.
     """
+    from .frame.choice import ALPHA, check_framing
     from .render import render as run
 
-    check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
+    if config.frame != ALPHA:
+        check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
     avatar = _avatar(avatar)
+    check_framing(avatar, config, out)
     if motion is None:
         if audio is None:
             raise UserError("render: nothing to say; give --audio or --motion")

@@ -11,7 +11,7 @@ import numpy as np
 from .config import RenderConfig
 from .errors import UserError
 from .fit.monitor import peak_memory_mb
-from .media import VideoWriter
+from .frame.choice import check_framing, choose_framing, open_writer
 from .nerf.render import AvatarRenderer
 from .nerf.views import SWAY_SECONDS, View
 from .progress import track
@@ -84,12 +84,17 @@ def render(
     """Write a video of the avatar making the motion.
 
     Args:
-        out: file to write (.mp4, .m4v, .mov, .mkv).
+        out: file to write (.mp4, .m4v, .mov, .mkv); with `config.frame` "alpha", .mov, or a folder for numbered PNGs
+            and their sound.
+        config: options. `frame` "full" needs the video that the avatar was made from, whose frames from
+            `start` on, back and forth at the avatar's rate, are what surrounds the portrait, also where the
+            motion has head poses of its own.
         audio: sound: [N] float32 at `rate`, or a file, or None for a silent video.
 
     Raises:
         UserError: the motion is empty, the start frame is outside the training video, the camera goes too far round
-            the head, or `out` cannot be written.
+            the head, options do not go together, the original video or the background cannot be used, or `out` cannot
+            be written.
     """
     if not len(motion):
         raise UserError(f"{motion.source}: motion of no frames; nothing to render")
@@ -98,17 +103,18 @@ def render(
     view = View(config.yaw, config.pitch)
     for side in (-SWAY_SECONDS / 4, SWAY_SECONDS / 4):  # refused here, not in the middle of the video
         view.swayed(config.orbit, side)
+    check_framing(avatar, config, out)
     renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
-    width, height = renderer.size
+    framing = choose_framing(avatar, renderer, config, ping_pong(len(avatar.camera), config.start))
     fps = avatar.camera.fps
     count = max(1, round(len(motion) * fps / motion.fps))
     times = []
     began = time.perf_counter()
-    with VideoWriter(out, width, height, fps, audio=audio, rate=rate, quality=config.quality) as writer:
+    with open_writer(out, framing.size, fps, audio, rate, config) as writer:
         frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start))
         for index, (landmarks, pose) in enumerate(track(frames, "rendering", total=count)):
             start = time.perf_counter()
-            writer.write(renderer.frame(landmarks, pose, view=view.swayed(config.orbit, index / fps)))
+            writer.write(framing.frame(landmarks, pose, view=view.swayed(config.orbit, index / fps)))
             times.append(time.perf_counter() - start)
     return RenderResult(
         frames=count, seconds=count / fps, fps_delivered=count / (time.perf_counter() - began),

@@ -136,6 +136,22 @@ def test_range_of_frames(tmp_path):
     assert list(media.read_frames(source, 25, 4, 4)) == []
 
 
+def test_pictures_in_any_order_are_those_read_in_order(tmp_path):
+    """Entered in the middle, backwards in blocks, with frames that refer to later ones."""
+    times = np.arange(600) / 50
+    with media.VideoWriter(tmp_path / "in.mp4", 32, 24, 50, quality=4, preset="medium") as writer:
+        for index in range(len(times)):
+            writer.write(np.full((24, 32, 3), (index * 7) % 200 + 20, np.uint8))
+    order = list(media.read_frames(tmp_path / "in.mp4", 25))
+    assert len(order) == 300
+    numbers = [*range(250, 300), *range(298, 40, -1), 41, 42, 42, 290, 3, 2, 1, 0, 1]
+    got = list(media.frames_at(tmp_path / "in.mp4", 25, numbers))
+    assert len(got) == len(numbers)
+    assert all(np.array_equal(picture, order[number]) for picture, number in zip(got, numbers))
+    with pytest.raises(UserError, match="no frame 300"):
+        list(media.frames_at(tmp_path / "in.mp4", 25, [299, 300]))
+
+
 def test_single_frame_video(tmp_path):
     source = encode(tmp_path / "in.mp4", [picture(3)], [0])
     assert [index_of(f) for f in media.read_frames(source, 30)] == [3]

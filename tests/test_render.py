@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import geneface.render as rendering
+import geneface.frame.choice as choice
 from geneface.config import RenderConfig
 from geneface.errors import UserError
 from geneface.media import probe, read_audio, read_frames
@@ -233,13 +233,13 @@ def test_frames_are_written_as_they_are_rendered(avatar, tmp_path, monkeypatch):
         events.append("render")
         return frame(self, *arguments, **named)
 
-    class Writer(rendering.VideoWriter):
+    class Writer(choice.VideoWriter):
         def write(self, picture):
             events.append("write")
             super().write(picture)
 
     monkeypatch.setattr(AvatarRenderer, "frame", rendered)
-    monkeypatch.setattr(rendering, "VideoWriter", Writer)
+    monkeypatch.setattr(choice, "VideoWriter", Writer)
     render(avatar, motion(12), tmp_path / "out.mp4")  # of 5 poses
     assert events == ["render", "write"] * 12
 

@@ -176,13 +176,30 @@ def speak(
 
 def render(
     avatar: AvatarFile,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mp4", help="Video to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT.mp4", help="Video to write; with --frame alpha .mov, or a folder."),
+    ],
     audio: Audio = None,
     motion: Annotated[
         Optional[Path], typer.Option(metavar="M.npz", help="Motion to show; with --audio, that is its sound.")
     ] = None,
+    frame: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="crop|full|alpha",
+            help="The square portrait (default), the original video's frame with it in place, the person with alpha.",
+        ),
+    ] = None,
+    background: Annotated[
+        Optional[str], typer.Option(metavar="COLOUR|FILE", help="Behind the person: a colour, a picture or a video.")
+    ] = None,
+    video: Annotated[
+        Optional[str],
+        typer.Option(metavar="FILE", help="For --frame full: the video the avatar was made from, if it has moved."),
+    ] = None,
     size: Annotated[
-        Optional[int], typer.Option(help="Longer side of the video [px]. Default: the avatar's own.")
+        Optional[int], typer.Option(help="Longer side of the portrait [px]. Default: the avatar's own.")
     ] = None,
     yaw: Annotated[Optional[float], typer.Option(help="Camera to the picture's right by so many degrees.")] = None,
     pitch: Annotated[Optional[float], typer.Option(help="Camera up by so many degrees.")] = None,
@@ -199,7 +216,8 @@ def render(
 
     if audio is None and motion is None:
         raise UserError("nothing to say; give --audio FILE or --motion M.npz")
-    given = {"size": size, "yaw": yaw, "pitch": pitch, "orbit": orbit, "device": device}
+    given = {"frame": frame, "background": background, "video": video, "size": size, "yaw": yaw, "pitch": pitch,
+             "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)
     result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))
     say("The video is marked as synthetic in its metadata. Say so where you show it.")

@@ -12,5 +12,5 @@ from .shuttle import frames_at
 from .sound import audio_blocks, read_audio
 from .writing import SYNTHETIC_COMMENT, VideoWriter, is_disk_full, write_wav, writing
 
-__all__ = ["Crop", "MediaInfo", "PictureFolder", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks", "frames_at",
-           "is_disk_full", "probe", "read_audio", "read_frames", "timing", "write_wav", "writing"]
+__all__ = ["Crop", "MediaInfo", "PictureFolder", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks",
+           "frames_at", "is_disk_full", "probe", "read_audio", "read_frames", "timing", "write_wav", "writing"]

@@ -16,11 +16,9 @@ from ..errors import UserError
 from ..types import require
 from .display import Display, bit_depth, dynamic_range, whole_frames
 
-# Containers with an index, so that decoding can begin in the middle; where there is further to go than this [s]; so long
-# before what is wanted [s], for pictures right after an entry may refer to what came before it.
-_ENTERED = ("mov,", "matroska,")
-_FAR = 4.0
-_BEFORE = 1.0
+_INDEXED = ("mov,", "matroska,")  # containers that decoding can begin in the middle of
+_FAR = 4.0  # less than this is not worth it [s]
+_BEFORE = 1.0  # it begins so long before what is wanted: the first pictures may refer to what came before them [s]
 _UNEVEN = 0.2  # an interval between frames that is this much off the usual one counts as uneven
 
 
@@ -156,7 +154,7 @@ def _pictures(container: av.container.InputContainer, stream: av.VideoStream, ra
     if first is None:
         return
     yield first
-    if start > _FAR and container.format.name.startswith(_ENTERED) and stream.time_base:
+    if start > _FAR and container.format.name.startswith(_INDEXED) and stream.time_base:
         entry = first[0] + start - _BEFORE
         container.seek(int(entry / stream.time_base), stream=stream)
         frames = here()

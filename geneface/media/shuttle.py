@@ -48,6 +48,7 @@ def frames_at(path: str | Path, fps: float, numbers: Iterable[int], interlaced: 
                     block, at, coming = {}, number, read_frames(path, fps, number, None, interlaced)
                 picture, at = next(coming, None), at + 1
             if picture is None:
-                raise UserError(f"{path}: has no frame {number} at {fps:g} frames per second; it is shorter than it was")
+                raise UserError(f"{path}: has no frame {number} at {fps:g} frames per second; it is shorter than it "
+                                "was")
             last = number
         yield picture
