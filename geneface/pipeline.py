@@ -166,6 +166,31 @@ def evaluate(
     return run(_avatar(avatar), _person(person), None if out is None else Path(out), config, motion_config)
 
 
+def compare(
+    avatars: Sequence[str | Path], person: PreparedPerson | str | Path, out: str | Path | None = None,
+    config: EvaluateConfig = EvaluateConfig(), motion_config: MotionConfig = MotionConfig(),
+) -> dict[str, Any]:
+    """Several avatars of one person on the same frames that no training step saw; a report in `out`.
+
+    Returns:
+        `avatars` {name: {tracked, predicted}} and `report`; see `metrics.evaluate.compare`. Avatars are named
+        after their files, with the folder where two would be named alike.
+
+    Raises:
+        UserError: an avatar is not to be had, given twice, or not of this person.
+    """
+    from .metrics.evaluate import compare as run
+
+    paths = [Path(path) for path in avatars]
+    stems = [path.stem for path in paths]
+    names = [str(path) if stems.count(path.stem) > 1 else path.stem for path in paths]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{twice}: given twice; name each avatar once")
+    loaded = {name: _avatar(path) for name, path in zip(names, paths)}
+    return run(loaded, _person(person), None if out is None else Path(out), config, motion_config)
+
+
 def evaluate_motion(
     corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
     avatar: Avatar | str | Path | None = None, out: str | Path | None = None, config: MotionConfig = MotionConfig(),

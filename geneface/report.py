@@ -20,7 +20,7 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -167,10 +167,16 @@ class Section:
         rows = sorted(verdicts, key=lambda row: -VERDICTS.index(row.verdict))
         self.blocks.append({"kind": "verdicts", "rows": [asdict(row) for row in rows]})
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """A table with a header."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]],
+              best: Collection[tuple[int, int]] = ()) -> None:
+        """A table with a header.
+
+        Args:
+            best: (row, column) of the cells that are set off.
+        """
         self.blocks.append({"kind": "table", "header": list(header),
-                            "rows": [[readable(value) for value in row] for row in rows]})
+                            "rows": [[(readable(value), (i, j) in best) for j, value in enumerate(row)]
+                                     for i, row in enumerate(rows)]})
 
     def picture(self, picture: np.ndarray, caption: str = "", quality: int = 88) -> None:
         """One picture, [H,W,3] uint8 RGB."""
@@ -210,9 +216,12 @@ class Section:
                 writer.write(first)
                 for frame in frames:
                     writer.write(frame)
-            source = _embedded("video/mp4", path.read_bytes())
-        self.blocks.append({"kind": "video", "source": source, "caption": caption, "width": width,
-                            "sound": audio is not None})
+            self.film(path, width, caption, audio is not None)
+
+    def film(self, path: Path, width: int, caption: str = "", sound: bool = True) -> None:
+        """A video file of `width` px (.mp4), taken into the page; one without `sound` starts by itself."""
+        source = _embedded("video/mp4", path.read_bytes())
+        self.blocks.append({"kind": "video", "source": source, "caption": caption, "width": width, "sound": sound})
 
     def moving(self, lines: Sequence[MovingLine], fps: float, size: tuple[int, int], caption: str = "",
                audio: np.ndarray | None = None, rate: int = 16000) -> None:
@@ -233,23 +242,23 @@ class Section:
                             "sound": sound})
 
     def plot(self, draw: Callable[[Any], None], caption: str = "", size: tuple[float, float] = (11, 2.6),
-             rows: int = 1) -> None:
+             rows: int = 1, columns: int = 1) -> None:
         """A plot.
 
         Args:
-            draw: draws on the matplotlib axes it is given; a list of them, one below the other, where rows > 1.
+            draw: draws on the matplotlib axes it is given; a list of them, row by row, where there are several.
             size: width and height [inch].
-            rows: plots that share their horizontal axis.
+            rows, columns: of plots; those of a column share their horizontal axis.
         """
         # A figure of our own: pyplot keeps figures in a global list and picks a window system.
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=size, layout="constrained")
-        all_axes = list(figure.subplots(rows, sharex=True, squeeze=False)[:, 0])
+        all_axes = list(figure.subplots(rows, columns, sharex="col", squeeze=False).flat)
         for axes in all_axes:
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
-        draw(all_axes[0] if rows == 1 else all_axes)
+        draw(all_axes[0] if len(all_axes) == 1 else all_axes)
         for axes in all_axes:
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, fontsize=8, frameon=False, borderpad=0)

@@ -30,6 +30,7 @@ FIT_KEYS = ("minutes", "steps", "avatar", "size_mb", "peak_memory_mb", "held_out
 SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion")
 RENDER_KEYS = ("frames", "seconds", "fps_delivered", "frame_ms_p95", "peak_memory_mb", "output")
 EVALUATE_KEYS = ("tracked", "predicted", "report")
+COMPARE_KEYS = ("avatars", "report")
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")]
 Audio = Annotated[Optional[Path], typer.Option("--audio", metavar="FILE", help="Speech: any sound or video file.")]
@@ -225,19 +226,28 @@ def render(
 
 
 def evaluate(
-    avatar: AvatarFile,
+    avatars: Annotated[
+        list[Path], typer.Argument(metavar="X.avatar...", help="Fitted avatar, or several of one person to compare.")
+    ],
     person: Annotated[Path, typer.Option(metavar="PERSON_DIR", help="The prepared person it was fitted on.")],
     output: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for the report. Default: X.evaluation."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the report. Default: X.evaluation, or comparison."
+        ),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """How near an avatar comes to frames that no training step saw."""
+    """How near an avatar comes to frames that no training step saw; several avatars in one table."""
     from .. import pipeline
 
     options = resolve(EvaluateConfig(), "evaluate", None, config, settings or ())
-    folder = output if output is not None else avatar.with_name(f"{avatar.stem}.evaluation")
-    show(pipeline.evaluate(avatar, person, folder, options, resolve(MotionConfig(), "motion")), as_json, EVALUATE_KEYS)
+    motion = resolve(MotionConfig(), "motion")
+    if len(avatars) == 1:
+        folder = output if output is not None else avatars[0].with_name(f"{avatars[0].stem}.evaluation")
+        show(pipeline.evaluate(avatars[0], person, folder, options, motion), as_json, EVALUATE_KEYS)
+    else:
+        folder = output if output is not None else avatars[0].with_name("comparison")
+        show(pipeline.compare(avatars, person, folder, options, motion), as_json, COMPARE_KEYS)

@@ -1,8 +1,9 @@
 """Held-out evaluation of an avatar: what it makes of frames that no training step saw."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,26 @@ from ..nerf.render import AvatarRenderer
 from ..progress import track
 from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
 from .face import jitter_px
-from .gallery import Gallery
+from .film import Film
+from .gallery import BADNESS, Gallery
 from .image import in_sight, resize
 from .judge import Comparison, Judge
 from .original import original_frames
-from .report import write_report
+from .report import write_comparison, write_report
+
+FILM_NAME = "comparison.mp4"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An avatar and what it is made to show.
+
+    Attributes:
+        motions: name of the render -> [T,68,3] driving landmarks of the frames that are compared.
+    """
+
+    avatar: Avatar
+    motions: dict[str, np.ndarray]
 
 
 def evaluate(
@@ -34,48 +50,71 @@ def evaluate(
     The frames are rendered twice at their true head poses: with the motion tracked on them (`tracked`, the
     renderer alone) and with the motion that the motion model predicts from their sound (`predicted`, the
     whole chain). Faces are detected anew on truth and renders; the figures are described in
-    `scores.Scores.summary` and beside each measure.
+    `scores.Scores.summary`, `measures.MEASURES` and beside each measure.
 
     Args:
-        out: folder for the report; None for none.
+        out: folder for the report (page, figures, video of truth beside the renders); None for none.
         motion: how motion is predicted.
         video: the video the person was prepared from; None to look for it (`original.original_frames`).
 
     Returns:
         `tracked`, `predicted` (null if the person has no sound to predict from); `truth` {jitter_px,
-        faces_missing, seam_gradient, seam_jump}; `frames`, `picture_frames`: how many were measured; `reference`: "source video" or
-        "prepared frames", what the renders were compared with; `report`: the file or null.
+        faces_missing, seam_gradient, seam_jump}; `frames`, `picture_frames`: how many were measured; `reference`:
+        "source video" or "prepared frames", what the renders were compared with; `worst_frames` {lip_distance_px,
+        psnr_head}: frames of the person, the worst first; `report`, `video`: the files or null.
 
     Raises:
         UserError: no held-out frames, or an avatar of another person's camera.
     """
     frames = person.held_out_frames[: config.frames]
     _check(avatar, person, frames)
-    motions = {"tracked": _tracked(person, frames)}
-    if len(person.speech):
-        motions["predicted"] = _predicted(avatar, person, frames, motion)
-    gallery = Gallery(len(frames), config.strips)
-    judge = Judge(list(motions), gallery)
-    stride = max(1, -(-len(frames) // config.picture_frames))
-    reference, comparisons = _comparisons(avatar, person, frames, motions, video)
-    with FaceDetector() as detector:
-        for step, comparison in enumerate(track(comparisons, "evaluating", total=len(frames))):
-            judge.measure(comparison, detector, pictures=step % stride == 0)
-    truth = np.stack(judge.scores["tracked"].truth)
-    result: dict[str, Any] = {
-        "tracked": judge.scores["tracked"].summary(),
-        "predicted": judge.scores["predicted"].summary() if "predicted" in motions else None,
-        "truth": {"jitter_px": jitter_px(truth), "faces_missing": int(np.isnan(truth[:, 0, 0]).sum())}
-        | judge.scores["tracked"].true_seam(),
-        "frames": len(frames),
-        "picture_frames": -(-len(frames) // stride),
-        "reference": reference,
-        "report": None,
-    }
+    motions = _motions(avatar, person, frames, motion)
+    film = None if out is None else Film(Path(out) / FILM_NAME, [["truth", *motions]], person, frames)
+    judge, result = _judge([Subject(avatar, motions)], person, frames, config, film, video)
+    summaries = {name: scores.summary() for name, scores in judge.scores.items()}
+    result = {"tracked": summaries["tracked"], "predicted": summaries.get("predicted")} | result
     if out is not None:
-        openings = {"truth": mouth_opening(truth)} | {n: s.mouth_opening() for n, s in judge.scores.items()}
-        distances_px = {name: scores.lip_distance() for name, scores in judge.scores.items()}
-        result["report"] = str(write_report(Path(out), person, result, gallery, openings, distances_px, frames))
+        result["report"] = str(write_report(Path(out), person, result, judge, frames, film.path))
+    return result
+
+
+def compare(
+    avatars: Mapping[str, Avatar], person: PreparedPerson, out: str | Path | None = None,
+    config: EvaluateConfig = EvaluateConfig(), motion: MotionConfig = MotionConfig(), video: str | Path | None = None,
+) -> dict[str, Any]:
+    """Several avatars of one person beside each other, on the same held-out frames; as `evaluate` for the rest.
+
+    Args:
+        avatars: name -> avatar.
+
+    Returns:
+        `avatars` {name: {tracked, predicted}}, and `evaluate`'s other keys.
+
+    Raises:
+        UserError: as `evaluate`; the message names the avatar.
+    """
+    frames = person.held_out_frames[: config.frames]
+    for name, avatar in avatars.items():
+        _check(avatar, person, frames, name)
+    names: dict[str, dict[str, str]] = {}  # avatar -> motion -> render
+    subjects = []
+    for avatar_name, avatar in avatars.items():
+        motions = _motions(avatar, person, frames, motion)
+        names[avatar_name] = {kind: f"{avatar_name}, {kind}" for kind in motions}
+        subjects.append(Subject(avatar, {names[avatar_name][kind]: points for kind, points in motions.items()}))
+    kinds = list(names[avatar_name])
+    film = None
+    if out is not None:
+        rows = [["truth", *(names[avatar][kind] for avatar in names)] for kind in kinds]
+        film = Film(Path(out) / FILM_NAME, rows, person, frames)
+    judge, result = _judge(subjects, person, frames, config, film, video)
+    figures: dict[str, dict[str, Any]] = {name: {"tracked": None, "predicted": None} for name in names}
+    for avatar_name, of in names.items():
+        figures[avatar_name] |= {kind: judge.scores[render].summary() for kind, render in of.items()}
+    result = {"avatars": figures} | result
+    if out is not None:
+        minutes = {name: avatar.info.get("minutes") for name, avatar in avatars.items()}
+        result["report"] = str(write_comparison(Path(out), person, result, judge, names, minutes, frames, film.path))
     return result
 
 
@@ -92,7 +131,7 @@ def held_out(avatar: Avatar, person: PreparedPerson, count: int = 12) -> dict[st
     _check(avatar, person, available)
     frames = available[:: max(1, -(-len(available) // count))]
     judge = Judge(["tracked"])
-    _, comparisons = _comparisons(avatar, person, frames, {"tracked": _tracked(person, frames)})
+    _, comparisons = _comparisons([Subject(avatar, {"tracked": _tracked(person, frames)})], person, frames)
     with FaceDetector() as detector:
         for comparison in comparisons:
             judge.measure(comparison, detector, pictures=True)
@@ -100,13 +139,50 @@ def held_out(avatar: Avatar, person: PreparedPerson, count: int = 12) -> dict[st
     return {key: summary[key] for key in ("psnr_head", "lpips_full", "lip_distance_px")}
 
 
-def _check(avatar: Avatar, person: PreparedPerson, frames: range) -> None:
+def _judge(
+    subjects: Sequence[Subject], person: PreparedPerson, frames: range, config: EvaluateConfig, film: Film | None,
+    video: str | Path | None,
+) -> tuple[Judge, dict[str, Any]]:
+    """Measure consecutive frames, and the part of the result that is not any single render's."""
+    renders = [name for subject in subjects for name in subject.motions]
+    gallery = Gallery(len(frames), config.strips)
+    judge = Judge(renders, gallery)
+    stride = max(1, -(-len(frames) // config.picture_frames))
+    reference, comparisons = _comparisons(subjects, person, frames, video)
+    with FaceDetector() as detector, film or nullcontext():
+        for step, comparison in enumerate(track(comparisons, "evaluating", total=len(frames))):
+            judge.measure(comparison, detector, pictures=step % stride == 0)
+            if film is not None:
+                film.add({"truth": comparison.truth, **comparison.renders})
+    first = judge.scores[renders[0]]
+    truth = np.stack(first.truth)
+    return judge, {
+        "truth": {"jitter_px": jitter_px(truth), "faces_missing": int(np.isnan(truth[:, 0, 0]).sum())}
+        | first.true_seam(),
+        "frames": len(frames),
+        "picture_frames": -(-len(frames) // stride),
+        "reference": reference,
+        "worst_frames": {figure: [strip.index for strip in gallery.worst(figure)] for figure in BADNESS},
+        "report": None,
+        "video": None if film is None else str(film.path),
+    }
+
+
+def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = "this avatar") -> None:
     if not len(frames):
         raise UserError(f"{person.path}: no held-out frames to evaluate on; prepare a longer video")
     same_camera = np.allclose(avatar.camera.intrinsics, person.camera.intrinsics, rtol=1e-5)
     identities = avatar.identity, person.face.identity
     if not same_camera or len(identities[0]) != len(identities[1]) or not np.allclose(*identities, atol=1e-4):
-        raise UserError(f"{person.path}: is not the prepared person this avatar was fitted on; give that one")
+        raise UserError(f"{person.path}: is not the prepared person {name} was fitted on; give that one")
+
+
+def _motions(avatar: Avatar, person: PreparedPerson, frames: range, config: MotionConfig) -> dict[str, np.ndarray]:
+    """"tracked" and, where the person has sound, "predicted" -> [len(frames),68,3] driving landmarks."""
+    motions = {"tracked": _tracked(person, frames)}
+    if len(person.speech):
+        motions["predicted"] = _predicted(avatar, person, frames, config)
+    return motions
 
 
 def _tracked(person: PreparedPerson, frames: range) -> np.ndarray:
@@ -139,21 +215,22 @@ def excerpt(speech: SpeechFeatures, frames: range, fps: float) -> SpeechFeatures
 
 
 def _comparisons(
-    avatar: Avatar, person: PreparedPerson, frames: range, motions: Mapping[str, np.ndarray],
-    video: str | Path | None = None,
+    subjects: Sequence[Subject], person: PreparedPerson, frames: range, video: str | Path | None = None,
 ) -> tuple[str, Iterator[Comparison]]:
     """What the renders are compared with, and the comparisons one by one."""
     reference, originals = original_frames(person, frames, video)
 
     def comparisons() -> Iterator[Comparison]:
-        renderer = AvatarRenderer(avatar)
+        renderers = [AvatarRenderer(subject.avatar) for subject in subjects]
         for step, (index, truth) in enumerate(zip(frames, originals, strict=True)):
             size = truth.shape[1], truth.shape[0]
             pose = person.camera.head_to_camera[index]
             mask = resize(person.mask(index), size)
-            renders = {name: resize(renderer.frame(points[step], pose), size) for name, points in motions.items()}
             seen = in_sight(mask)[..., None]
-            renders = {name: np.where(seen, image, truth) for name, image in renders.items()}
+            renders = {
+                name: np.where(seen, resize(renderer.frame(points[step], pose), size), truth)
+                for renderer, subject in zip(renderers, subjects) for name, points in subject.motions.items()
+            }
             yield Comparison(index, truth, mask, renders)
 
     return reference, comparisons()

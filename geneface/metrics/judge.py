@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..face.detector import FaceDetector
 from ..progress import say
 from . import identity
+from .errormap import ErrorMap
 from .face import mouth_box
 from .flicker import Flicker
 from .gallery import Gallery
@@ -28,12 +29,12 @@ HEAD_MARGIN_PX = 5
 
 @dataclass(frozen=True)
 class Comparison:
-    """One frame as truth and as rendered from each motion.
+    """One frame as truth and as rendered in several ways.
 
     Attributes:
         index: frame of the person.
         truth: [H,W,3] uint8 at 512 scale. mask: [H,W,3] uint8 its masks.
-        renders: name of the motion -> [H,W,3] uint8 at 512 scale. Where something in front hides the person they
+        renders: name -> [H,W,3] uint8 at 512 scale. Where something in front hides the person they
             show truth: no render is blamed for a hand, nor for lips that a hand covers.
     """
 
@@ -44,16 +45,20 @@ class Comparison:
 
 
 class Judge:
-    """Measures comparisons one after the other, keeping figures and landmarks but no pictures.
+    """Measures comparisons one after the other, keeping figures and landmarks but few pictures.
 
     Args:
-        names: the motions that are compared.
+        names: of the renders that are compared.
         gallery: is shown every comparison, to keep some for the report.
+
+    Attributes:
+        scores, errors: name -> its measures, its mean error at every pixel.
     """
 
     def __init__(self, names: list[str], gallery: Gallery | None = None) -> None:
         self.scores = {name: Scores() for name in names}
-        self._gallery = gallery
+        self.errors = {name: ErrorMap() for name in names}
+        self.gallery = gallery
         self._flicker = Flicker()
         self._lpips = _if_to_be_had(Lpips, "LPIPS")
         self._identity = _if_to_be_had(identity.FaceIdentity, "CSIM") if identity.available() else None
@@ -69,22 +74,26 @@ class Judge:
         true_landmarks = _landmarks(detector, truth)
         landmarks = {name: _landmarks(detector, image) for name, image in renders.items()}
         regions = Regions(comparison, true_landmarks)
+        figures = {}
         for name, image in renders.items():
-            self.scores[name].add_face(landmarks[name], true_landmarks)
-            self.scores[name].add_picture(
-                psnr_head=psnr(image, truth, regions.head), psnr_full=psnr(image, truth, regions.seen),
-                psnr_mouth=None if regions.mouth is None
-                else psnr(image[regions.mouth], truth[regions.mouth], regions.seen[regions.mouth]),
-            )
+            scores = self.scores[name]
+            head = psnr(image, truth, regions.head)
+            mouth = None
+            if regions.mouth is not None:
+                mouth = psnr(image[regions.mouth], truth[regions.mouth], regions.seen[regions.mouth])
+            self.errors[name].add(image, truth, regions.seen)
+            scores.add_face(landmarks[name], true_landmarks)
+            scores.add_picture(psnr_head=head, psnr_mouth=mouth, psnr_full=psnr(image, truth, regions.seen))
+            figures[name] = {"psnr_head": np.nan if head is None else head,
+                             "lip_distance_px": scores.lip_distance_now()}
         flicker = self._flicker.step(comparison.index, {"truth": truth} | renders, true_landmarks, regions.seen)
         if flicker is not None:
             for name in renders:
                 self.scores[name].add_pair("flicker", flicker[name], flicker["truth"])
         if pictures:
             self._measure_pictures(comparison, regions, landmarks, true_landmarks)
-        if self._gallery is not None:
-            distances_px = {name: scores.lip_distance_now() for name, scores in self.scores.items()}
-            self._gallery.offer(comparison.index, truth, renders, true_landmarks, distances_px)
+        if self.gallery is not None:
+            self.gallery.offer(comparison.index, truth, renders, true_landmarks, figures)
 
     def _measure_pictures(
         self, comparison: Comparison, regions: "Regions", landmarks: Mapping[str, np.ndarray | None],
@@ -126,7 +135,8 @@ class Judge:
             return out
         head = regions.head[..., None]
         # One batch: truth goes through the network once.
-        values = distances(self._lpips, truth, [*renders.values(), *(np.where(head, r, truth) for r in renders.values())])
+        heads = [np.where(head, image, truth) for image in renders.values()]
+        values = distances(self._lpips, truth, [*renders.values(), *heads])
         for position, name in enumerate(renders):
             out[name] = {"lpips_full": values[position], "lpips_head": values[len(renders) + position]}
         if regions.mouth is not None:

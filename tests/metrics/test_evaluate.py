@@ -9,8 +9,10 @@ from geneface.config import EvaluateConfig
 from geneface.errors import UserError
 from geneface.face import landmarks as sets
 from geneface.face.detector import Detection
+from geneface.media import read_frames
 from geneface.metrics import evaluate as evaluation
 from geneface.metrics import judge as judging
+from geneface.metrics.film import LABEL
 from geneface.types import Avatar, CameraTrack, FaceTrack, MotionSequence, PreparedPerson, SpeechFeatures
 
 FRAMES, TRAIN, SIZE = 66, 44, 64
@@ -66,6 +68,8 @@ class FakeRenderer:
         # The pose given must be that of the frame.
         assert head_to_camera[0, 3] == pytest.approx(index / 1000)
         out = picture(int(index), int(mouth))
+        if self.avatar.info.get("dark"):
+            out[10:44, 16:48] -= 40
         if bare:
             out[-2:, -2:] = 255
         return out
@@ -152,6 +156,9 @@ def test_evaluate(scene, tmp_path):
     page = (tmp_path / "report" / "evaluation.html").read_text("utf-8")
     assert result["report"] == str(tmp_path / "report" / "evaluation.html")
     assert page.count("data:image/") >= 3 + 2 and "psnr_head" in page
+    assert set(result["worst_frames"]) == {"lip_distance_px", "psnr_head"}
+    assert all(frame in person.held_out_frames for frame in result["worst_frames"]["psnr_head"])
+    assert len(list(read_frames(result["video"], 25.0))) == 22
     saved = json.loads((tmp_path / "report" / "evaluation.json").read_text("utf-8"))
     assert saved["tracked"]["psnr_head"] == pytest.approx(tracked["psnr_head"])
 
@@ -171,7 +178,7 @@ def test_without_model_files_the_other_measures_are_taken(scene, monkeypatch, ca
 def test_frames_are_limited_from_the_first(scene):
     person, avatar = scene
     result = evaluation.evaluate(avatar, person, None, EvaluateConfig(frames=14, picture_frames=1))
-    assert result["frames"] == 14 and result["picture_frames"] == 1 and result["report"] is None
+    assert result["frames"] == 14 and result["picture_frames"] == 1 and result["report"] is None and result["video"] is None
 
 
 def test_held_out_figures_of_a_fit(scene):
@@ -220,3 +227,33 @@ def test_what_hides_the_person_is_not_held_against_a_render(scene):
     left_out = evaluation.held_out(avatar, person, count=3)
     assert blamed["psnr_head"] < 20 and left_out["psnr_head"] > 35
     assert left_out["lpips_full"] < 0.5 * blamed["lpips_full"]
+
+
+def test_compare(scene, tmp_path):
+    """Two avatars on the same frames: one as before, one that draws a darker head."""
+    person, avatar = scene
+    dark = Avatar(**{**vars(avatar), "info": {"dark": True, "minutes": 7.0}})
+    result = evaluation.compare({"dark": dark, "good": avatar}, person, tmp_path / "report",
+                                EvaluateConfig(frames=8, picture_frames=2, strips=2))
+    good, bad = result["avatars"]["good"], result["avatars"]["dark"]
+    assert list(result["avatars"]) == ["dark", "good"] and result["frames"] == 8
+    for motion in ("tracked", "predicted"):
+        assert good[motion]["psnr_head"] > 45 > 25 > bad[motion]["psnr_head"]
+    assert good["tracked"] == pytest.approx(
+        evaluation.evaluate(avatar, person, None, EvaluateConfig(frames=8, picture_frames=2))["tracked"], nan_ok=True)
+    page = (tmp_path / "report" / "evaluation.html").read_text("utf-8")
+    # Of both motions: the good one's head PSNR is set off.
+    assert page.count(f'<td class="number best">{good["tracked"]["psnr_head"]:.4g}</td>') >= 1
+    assert "From above: truth, dark, good" in page.replace("from above", "From above")
+    frames = list(read_frames(tmp_path / "report" / "comparison.mp4", 25.0))
+    assert len(frames) == 8 and frames[0].shape[1] == 3 * 512 and frames[0].shape[0] == 2 * (512 + LABEL)
+    saved = json.loads((tmp_path / "report" / "evaluation.json").read_text("utf-8"))
+    assert saved["avatars"]["dark"]["tracked"]["psnr_head"] == pytest.approx(bad["tracked"]["psnr_head"])
+
+
+def test_compare_names_the_avatar_that_does_not_fit(scene, tmp_path):
+    person, avatar = scene
+    other = Avatar(**{**vars(avatar), "identity": avatar.identity + 0.5})
+    with pytest.raises(UserError, match="not the prepared person B was fitted on"):
+        evaluation.compare({"A": avatar, "B": other}, person, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
