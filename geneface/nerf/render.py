@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -198,6 +199,33 @@ class AvatarRenderer:
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures [px]."""
         return self._plate.shape[1], self._plate.shape[0]
+
+    @property
+    def head_box(self) -> np.ndarray:
+        """[2,3] lowest and highest corner of the box in head space [m] that holds all of the head."""
+        return self._constants.box.view(2, 3).cpu().numpy().astype(float)
+
+    @torch.no_grad()
+    def trace(
+        self, landmarks: np.ndarray, rays_o: np.ndarray, rays_d: np.ndarray, near: float = MIN_NEAR_M
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The head along rays of its own space, in steps of half the sample distance.
+
+        Args:
+            landmarks: [68,3] canonical driving landmarks [m].
+            rays_o, rays_d: [N,3] origins [m] and unit directions.
+            near: distance at which rays begin [m].
+
+        Returns:
+            rgb [N,3] and distance [N] [m], both premultiplied, and alpha [N].
+        """
+        move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
+        inputs = self.portrait.head.frame_inputs(move(landmarks).flatten(), self._mean_codes[0])
+        rgb, alpha, distance = ops.render_rays(
+            move(rays_o), move(rays_d), self._constants.field, *inputs, self.portrait.occupancy.bits,
+            self.portrait.occupancy.size, self._step / 2, 2 * MAX_SAMPLES, near, early_stop=1 - HIDDEN,
+        )
+        return rgb.cpu().numpy(), distance.cpu().numpy(), alpha.cpu().numpy()
 
     def layers(
         self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()

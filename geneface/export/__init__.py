@@ -1,0 +1,1 @@
+"""What leaves for other programs: the head as a textured mesh."""
