@@ -13,6 +13,7 @@ from .errors import UserError
 from .types import Avatar, MotionSequence, PreparedPerson
 
 if TYPE_CHECKING:
+    from .export.mesh import HeadMesh
     from .render import RenderResult
     from .report import Verdict
 
@@ -150,6 +151,37 @@ def render(
     elif not isinstance(motion, MotionSequence):
         motion = MotionSequence.load(motion)
     return run(avatar, motion, out, config, audio)
+
+
+def export_mesh(
+    avatar: Avatar | str | Path, out: str | Path, motion: MotionSequence | str | Path | None = None, frame: int = 0,
+    texture: int = 1024, voxel_mm: float = 2.0, device: str = "auto",
+) -> "HeadMesh":
+    """The avatar's head as a textured mesh, written to `out` (.obj, .glb or .ply).
+
+    Args:
+        motion: whose frame number `frame` has the expression to make; None for a face at rest.
+        texture: side of the texture [px].
+        voxel_mm: distance of vertices.
+
+    Raises:
+        UserError: no such frame, sizes out of range, or `out` cannot be written.
+    """
+    from .export.mesh import FORMATS, head_mesh
+
+    check_output(out, *FORMATS)
+    avatar = _avatar(avatar)
+    landmarks = None
+    if motion is not None:
+        motion = motion if isinstance(motion, MotionSequence) else MotionSequence.load(motion)
+        if not 0 <= frame < len(motion):
+            raise UserError(f"--frame {frame}: {motion.source} has frames 0 to {len(motion) - 1}")
+        landmarks = motion.landmarks[frame]
+    elif frame:
+        raise UserError(f"--frame {frame}: of which motion? give --motion M.npz as well")
+    mesh = head_mesh(avatar, landmarks, voxel_mm, texture, device)
+    mesh.save(out)
+    return mesh
 
 
 def evaluate(

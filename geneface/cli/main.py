@@ -18,7 +18,7 @@ import typer
 
 from ..errors import UserError
 from ..progress import say
-from . import motion, portrait, system
+from . import export, motion, portrait, system
 from .quiet import quiet_native_libraries
 
 USAGE, DEFECT, STOPPED = 2, 1, 130
@@ -57,6 +57,7 @@ def _options(
 
 
 portrait.add_to(app)
+export.add_to(app)
 motion.add_to(app)
 system.add_to(app)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_closing, gaussian_filter, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -13,7 +13,6 @@ from .surface_nets import surface_nets
 
 TRUST = 4  # voxels before and behind a seen surface that it tells of
 SMOOTH = 1.0  # deviation of the smoothing of the distances, in voxels
-BRIDGE = 3  # gaps up to twice as many voxels wide are closed from what is around them
 EDGE = 4  # depth that changes by more than so many voxels from pixel to pixel belongs to no surface
 SOLID, EMPTY = 0.5, 0.1  # opacities from which on a pixel shows a surface, and up to which it shows none
 
@@ -56,13 +55,10 @@ def fuse(views: Iterable[DepthView], low: np.ndarray, high: np.ndarray, voxel: f
         told = ahead > -reach
         total[told] += np.minimum(ahead[told], reach)
         weight[told] += 1
-    total, weight = total.reshape(shape), weight.reshape(shape)
-    near, seen = gaussian_filter(total, SMOOTH), gaussian_filter(weight, SMOOTH)
-    far, around = gaussian_filter(total, BRIDGE), gaussian_filter(weight, BRIDGE)
-    known = seen > 0.5
-    gaps = binary_closing(known, iterations=BRIDGE) & ~known
-    values = np.where(known, near, far) / np.maximum(np.where(known, seen, around), 1e-9)
-    known |= gaps
+    # Blurring both fills gaps of a voxel or two from what is around them.
+    total, weight = (gaussian_filter(array.reshape(shape), SMOOTH) for array in (total, weight))
+    known = weight > 0.2
+    values = np.where(known, total / np.where(known, weight, 1), reach)
     vertices, quads = surface_nets(values, known)
     return _largest_part(low + voxel * vertices, quads)
 
