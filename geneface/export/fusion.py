@@ -55,10 +55,12 @@ def fuse(views: Iterable[DepthView], low: np.ndarray, high: np.ndarray, voxel: f
         told = ahead > -reach
         total[told] += np.minimum(ahead[told], reach)
         weight[told] += 1
-    # Blurring both fills gaps of a voxel or two from what is around them.
-    total, weight = (gaussian_filter(array.reshape(shape), SMOOTH) for array in (total, weight))
-    known = weight > 0.2
-    values = np.where(known, total / np.where(known, weight, 1), reach)
+    # Blurring fills gaps of a voxel or two from what is around them. Means are blurred, whatever number of views they
+    # are of: sums would draw the surface towards where fewer look.
+    mean = total / np.maximum(weight, 1)
+    near, share = (gaussian_filter(array.reshape(shape), SMOOTH) for array in (mean, (weight > 0).astype(float)))
+    known = share > 0.2
+    values = np.where(known, near / np.where(known, share, 1), reach)
     vertices, quads = surface_nets(values, known)
     return _largest_part(low + voxel * vertices, quads)
 

@@ -23,7 +23,8 @@ YAWS, PITCHES = (-20, -10, 0, 10, 20), (-10, 0, 10)  # degrees round the head of
 PIXELS_PER_VOXEL = 2  # of their pictures
 SHOT_FROM = 0.012  # a texel's colour is looked at from so far in front of it [m]
 FORMATS = (".obj", ".glb", ".ply")
-FLIP = np.array([1.0, -1.0, -1.0])  # head space (y down, z to the back of the head) to the files' (y up, z to the front)
+# Head space (y down, z to the back of the head) to the files' (y up, z to the front).
+FLIP = np.array([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _depths(renderer: AvatarRenderer, landmarks: np.ndarray, distance: float, vo
     focal = size * distance / (2 * radius)
     intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     rows, columns = np.mgrid[:size, :size] + 0.5
-    plane = np.stack([(columns - size / 2) / focal, (rows - size / 2) / focal, np.ones((size, size))], -1).reshape(-1, 3)
+    plane = np.stack([(columns - size / 2) / focal, (rows - size / 2) / focal, np.ones_like(rows)], -1).reshape(-1, 3)
     directions = plane / np.linalg.norm(plane, axis=1, keepdims=True)
     for yaw, pitch in product(YAWS, PITCHES):
         back = towards(np.radians(yaw), np.radians(pitch))  # from the head to the camera
@@ -214,7 +215,7 @@ def save(mesh: HeadMesh, path: Path) -> None:
     elif suffix == ".obj":
         visual = TextureVisuals(uv=mesh.uv, material=SimpleMaterial(image=image, name=path.stem))
     else:
-        raise UserError(f"{path}: cannot write a mesh as {suffix or 'a file without a suffix'}; use {', '.join(FORMATS)}")
+        raise UserError(f"{path}: no kind of mesh that can be written; there are {', '.join(FORMATS)}")
     out = trimesh.Trimesh(
         mesh.vertices * FLIP, mesh.triangles, vertex_normals=mesh.normals * FLIP, visual=visual, process=False
     )

@@ -42,7 +42,7 @@ class View:
         for name, limit in (("yaw", MAX_YAW), ("pitch", MAX_PITCH)):
             value = getattr(self, name)
             if not abs(value) <= limit:
-                raise UserError(f"{name} {value:g}: must be from -{limit:g} to {limit:g} degrees off the recorded camera")
+                raise UserError(f"{name} {value:g}: must be at most {limit:g} degrees off the recorded camera")
 
     def swayed(self, amount: float, seconds: float) -> "View":
         """The camera of a slow sway by `amount` degrees to both sides, `seconds` after its middle."""
