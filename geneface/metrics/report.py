@@ -75,11 +75,12 @@ def write_comparison(
         columns = [[summary[measure.key] for summary in of] for measure in shown]
         best = {(row, 2 + column) for column, measure in enumerate(shown) for row in best_of(measure, columns[column])}
         figures.table(
-            [f"from {kind} motion", "minutes", *(measure.title for measure in shown)],
+            [kind, "minutes", *(measure.title for measure in shown)],
             [(name, minutes[name], *(f"{column[row]:.3f}" if isinstance(column[row], float) and abs(column[row]) < 10
                                      else column[row] for column in columns)) for row, name in enumerate(names)],
             best,
         )
+    figures.text("The best of each column is set off. The JSON file beside this page has every figure.")
     figures.points(f"{measure.title}: {measure.meaning}" for measure in shown)
     figures.text(_MOTIONS)
     figures.text(_about_truth(result))
