@@ -20,6 +20,7 @@ from geneface.frame.choice import check_framing
 from geneface.frame.colour import ColourMatch
 from geneface.frame.paste import PastedBack, blend_weight, paste
 from geneface.frame.person import PersonAlone
+from geneface.frame.spill import without_spill
 from geneface.media import Crop, VideoWriter, probe, read_frames
 from geneface.nerf.render import AvatarRenderer, Layers
 from geneface.nerf.views import View
@@ -36,6 +37,7 @@ class Puppet:
 
     def __init__(self, size: int = SIDE, plate: float = 0.5) -> None:
         self.size, self._plate = (size, size), plate
+        self.background = np.full((size, size, 3), plate, np.float32)
 
     def layers(self, landmarks, head_to_camera, view=View()) -> Layers:
         size = self.size[0]
@@ -83,26 +85,39 @@ def test_no_edge_is_seen_where_portrait_and_scene_differ_in_brightness():
     made = PastedBack(Puppet(), CROP, iter([(0, pose(), whole)])).frame(None, pose())
     around = np.hypot(*(np.mgrid[:HEIGHT, :WIDTH] - np.array([47.5, 71.5])[:, None, None])) > 16
     assert np.abs(made[around].astype(int) - 143).max() <= 2
-    assert made[48, 72].tolist() == pytest.approx([219, 66, 66], abs=3)  # the person is lit as the frame is
+    assert made[48, 72].tolist() == pytest.approx([228, 57, 57], abs=3)  # the person is lit as the frame is
 
 
 def test_what_differs_in_content_does_not_bend_colours():
     rng = np.random.default_rng(0)
-    picture = np.full((128, 128, 3), 0.5, np.float32)
-    target = picture + 0.03
+    picture = rng.uniform(0.3, 0.6, (128, 128, 3)).astype(np.float32)
+    target = 1.2 * picture
     target[:, :24] = rng.uniform(0, 1, 3)  # somebody walks by
     weight = np.full((128, 128), 0.5, np.float32)
-    offset = ColourMatch().offset(picture, target, weight)
-    assert offset == pytest.approx(np.full_like(offset, 0.03), abs=0.004)
+    assert ColourMatch().apply(picture, target, weight)[:, 40:] == pytest.approx(1.2 * picture[:, 40:], abs=0.015)
+
+
+def test_exposure_of_a_coloured_wall_leaves_skin_its_colour():
+    """The wall that the two are compared on has no red in it: that says nothing about skin, and exposure does."""
+    weight = np.zeros((128, 128), np.float32)
+    weight[:, :40] = 0.5
+    weight[:, 40:] = 1
+    picture = np.full((128, 128, 3), (0.0, 0.5, 0.6), np.float32)
+    picture[:, 48:] = (0.7, 0.5, 0.4)
+    made = ColourMatch().apply(picture, 0.8 * picture, weight)
+    assert made[:, :40] == pytest.approx(0.8 * picture[:, :40], abs=0.004)
+    assert made[64, 100] == pytest.approx(0.8 * picture[64, 100], abs=0.01)
 
 
 def test_colours_follow_without_flicker():
     match, weight = ColourMatch(), np.full((64, 64), 0.5, np.float32)
     picture = np.full((64, 64, 3), 0.5, np.float32)
-    match.offset(picture, picture, weight)
-    steps = [float(match.offset(picture, picture + 0.1, weight).mean()) for _ in range(30)]
-    assert steps[0] == pytest.approx(0.02, abs=1e-3) and steps[-1] == pytest.approx(0.1, abs=1e-3)
-    assert np.all(np.diff(steps) > 0)
+    match.apply(picture, picture, weight)
+    means = [float(match.apply(picture, picture + 0.1, weight).mean()) for _ in range(12)]
+    assert means[0] == pytest.approx(0.55, abs=2e-3) and means[-1] == pytest.approx(0.6, abs=1e-3)
+    assert np.all(np.diff(means) > 0)
+    # Nothing to compare: as it was.
+    assert match.apply(picture, picture, np.ones_like(weight)) == pytest.approx(np.full_like(picture, means[-1]), abs=1e-3)
 
 
 def test_portrait_fades_at_edges_inside_the_picture_only():
@@ -174,6 +189,21 @@ def test_alpha_is_straight():
     assert made[32, 32].tolist() == [204, 51, 51, 255]
     assert made[32, 45].tolist() == pytest.approx([204, 51, 51, 128], abs=1)
     assert made[0, 0].tolist() == [0, 0, 0, 0]
+
+
+def test_background_colour_is_taken_out_of_the_edge_and_nothing_else():
+    rows, columns = np.mgrid[:128, :128]
+    distance = np.hypot(rows - 63.5, columns - 63.5)
+    alpha = np.clip((45 - distance) / 2, 0, 1).astype(np.float32)
+    true = np.full((128, 128, 3), (0.5, 0.3, 0.2), np.float32)
+    true[rows % 4 == 0] += (0.1, -0.02, -0.0433)  # strands, across the direction to the background
+    green = np.full((128, 128, 3), (0.1, 0.9, 0.2), np.float32)
+    share = 0.4 * np.clip(1 - (45 - distance) / 3, 0, 1)[..., None].astype(np.float32)
+    clean = without_spill(((1 - share) * true + share * green) * alpha[..., None], alpha, green)
+    edge = (distance > 42) & (alpha > 0.2)
+    before = np.abs(share * (green - true))[edge].mean()
+    assert np.abs(clean / np.maximum(alpha, 1e-3)[..., None] - true)[edge].mean() < 0.3 * before
+    assert np.allclose(clean[distance < 40], true[distance < 40], atol=1e-6)
 
 
 # Files --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..media import probe, read_frames
 from ..nerf.render import AvatarRenderer
 from ..nerf.views import View
-from .person import person, to_uint8
+from .person import cut_out, to_uint8
 
 
 def backdrop(text: str, width: int, height: int, fps: float) -> Iterator[np.ndarray]:
@@ -77,5 +77,5 @@ class BeforeBackdrop:
 
     def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, view: View = View()) -> np.ndarray:
         """[H,W,3] uint8 RGB, the next. Arguments as of `AvatarRenderer.frame`."""
-        rgb, alpha = person(self._renderer.layers(landmarks, head_to_camera, view=view))
+        rgb, alpha = cut_out(self._renderer, landmarks, head_to_camera, view)
         return to_uint8(rgb + (1 - alpha)[..., None] * (next(self._pictures) / np.float32(255)))

@@ -62,7 +62,7 @@ def paste(whole: np.ndarray, portrait: np.ndarray, covered: np.ndarray, crop: Cr
     """
     weight = blend_weight(covered, crop, number)
     around = crop.apply(whole, len(portrait), number).astype(np.float32) / 255
-    matched = np.clip(portrait + match.offset(portrait, around, weight), 0, 1)
+    matched = match.apply(portrait, around, weight)
     laid = crop.laid(np.dstack([weight[..., None] * matched, weight]), number)
     share = laid[..., 3:].clip(0, 1)
     rows, columns = crop.window(number)

@@ -201,6 +201,11 @@ class AvatarRenderer:
         return self._plate.shape[1], self._plate.shape[0]
 
     @property
+    def background(self) -> np.ndarray:
+        """[H,W,3] float32 in [0,1]: the plate that the pictures have behind the person."""
+        return self._plate.cpu().numpy()
+
+    @property
     def head_box(self) -> np.ndarray:
         """[2,3] lowest and highest corner of the box in head space [m] that holds all of the head."""
         return self._constants.box.view(2, 3).cpu().numpy().astype(float)
