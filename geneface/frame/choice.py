@@ -47,7 +47,7 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
         raise UserError(f"--video {config.video}: only --frame full needs the original video; add that, or leave this "
                         "out")
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
-        raise UserError("--frame full: the camera stays where the video was filmed from; leave --yaw, --pitch, --orbit out")
+        raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
     if config.frame == ALPHA and Path(out).suffix.lower() not in (".mov", ""):
         raise UserError(f"{out}: cannot hold alpha; name it .mov (ProRes 4444), or without an ending for a folder of "
                         "PNGs")
@@ -85,7 +85,7 @@ def open_writer(out: str | Path, size: tuple[int, int], fps: float, audio: np.nd
                 config: RenderConfig) -> AbstractContextManager:
     """A `VideoWriter`, or a `PictureFolder` where alpha is asked for and the output has no ending."""
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
-        raise UserError("--frame full: the camera stays where the video was filmed from; leave --yaw, --pitch, --orbit out")
+        raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
     if config.frame == ALPHA and not Path(out).suffix:
         return PictureFolder(out, *size, fps, audio, rate)
     return VideoWriter(out, *size, fps, audio, rate, config.quality, alpha=config.frame == ALPHA)

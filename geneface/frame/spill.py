@@ -12,9 +12,9 @@ _ALIKE = 20 / 255  # person and background that differ by less than this are not
 def without_spill(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Colours of a person to put before another background.
 
-    A field that was fitted to pictures cannot tell an edge that lets the background through from one of its colour: some
-    of it stays in the person. Near the edge, what of a colour's difference from the colours further inside points towards
-    the background is taken away; all other differences, such as strands of hair, stay.
+    A field that was fitted to pictures cannot tell an edge that lets the background through from one of its colour:
+    some of it stays in the person. Near the edge, what of a colour's difference from the colours further inside points
+    towards the background is taken away; all other differences, such as strands of hair, stay.
 
     Args:
         rgb: [H,W,3] premultiplied, in [0,1].
