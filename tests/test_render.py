@@ -183,6 +183,8 @@ def test_fields_of_another_kind_are_refused(avatar):
         AvatarRenderer(replace(avatar, field=avatar.field | {"kind": "splats"}))
     with pytest.raises(UserError, match="damaged"):
         AvatarRenderer(replace(avatar, tensors={}))
+    with pytest.raises(UserError, match="older version"):
+        AvatarRenderer(replace(avatar, field=avatar.field | {"torso": {"levels": 4, "condition": 16, "reach": 0.25}}))
 
 
 def test_video_is_as_long_as_the_motion_and_carries_sound(avatar, tmp_path):

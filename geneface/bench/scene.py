@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import ops
 from ..nerf.cameras import camera_rays, image_pixels, invert_rigid
-from ..nerf.condition import LEAST_DEVIATION_IMAGE, LEAST_DEVIATION_M
+from ..nerf.condition import LEAST_DEVIATION_M
 from ..nerf.head import HeadSpec
 from ..nerf.portrait import MIN_NEAR_M, Portrait
 from ..nerf.torso import TorsoSpec, pose_values
@@ -87,7 +87,7 @@ class Scene:
         portrait.torso_region.copy_((rows > 0.6 * self.size)[:, None].expand(self.size, self.size))
         portrait.head.encoder.standardise.set(self.landmarks.flatten(1), LEAST_DEVIATION_M)
         pose = pose_values(self.landmarks, self.poses, self.intrinsics, self.size)
-        portrait.torso.encoder.standardise.set(pose, LEAST_DEVIATION_IMAGE)
+        portrait.torso.predict.set(pose)
         return portrait
 
     @cached_property

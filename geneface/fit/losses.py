@@ -18,7 +18,7 @@ class LossWeights:
     entropy: float = 1e-3
     ambient: float = 1e-2
     spread: float = 2e-4
-    shift: float = 1e-2
+    motion: float = 10.0
     codes: float = 1e-4
 
 
@@ -40,7 +40,7 @@ def mean_where(values: Tensor, weights: Tensor) -> Tensor:
 
 def portrait_losses(
     rendered: Tensor, head_alpha: Tensor, ambient: Tensor, spread: Tensor, torso_rgb: Tensor, torso_alpha: Tensor,
-    shift: Tensor, evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
+    motions: Tensor, evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
 ) -> dict[str, Tensor]:
     """Terms of the loss of one batch of rays, already weighted; their sum is minimised.
 
@@ -49,7 +49,8 @@ def portrait_losses(
         head_alpha: [N] head opacity.
         ambient: [N] ambient magnitude composited along each ray.
         spread: [N] variance of the depth that each ray's light comes from [cm^2].
-        torso_rgb [N,3], torso_alpha [N], shift [N,2]: the torso field (zero where not evaluated).
+        torso_rgb [N,3], torso_alpha [N]: the torso field (zero where not evaluated).
+        motions: [F,M] what the pose does not tell of the torso's motion in the batch's frames [image sides].
         evaluated: [N] bool, rays for which the torso was evaluated.
         codes: appearance codes of the batch's frames.
         batch: the `RayBatch`.
@@ -72,5 +73,5 @@ def portrait_losses(
     hidden_rgb, hidden_alpha = batch.hidden_torso[:, :3], batch.hidden_torso[:, 3]
     error = (torso_alpha - hidden_alpha).square() + hidden_alpha * robust_colour(torso_rgb, hidden_rgb)
     terms["hidden_torso"] = weights.hidden_torso * mean_where(error, batch.hidden * evaluated)
-    terms["shift"] = weights.shift * mean_where(shift.square().sum(-1), evaluated.float())
+    terms["motion"] = weights.motion * motions.square().mean()
     return terms

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..config import FitConfig
 from ..errors import UserError
 from ..face.landmarks import BROWS, EYE_LEFT, EYE_RIGHT, EYES_68, FACE_OVAL, LIPS, LIPS_INNER_68
-from ..nerf.condition import LEAST_DEVIATION_IMAGE, LEAST_DEVIATION_M
+from ..nerf.condition import LEAST_DEVIATION_M
 from ..nerf.head import HeadSpec
 from ..nerf.occupancy import DepthBand
 from ..nerf.portrait import Portrait
@@ -100,7 +100,7 @@ def build_portrait(
     portrait = Portrait(head, torso, len(frames), config.grid_size, width, height)
     portrait.head.aabb.copy_(head_box(store, poses, intrinsics, landmarks))
     portrait.head.encoder.standardise.set(landmarks.flatten(1), LEAST_DEVIATION_M)
-    portrait.torso.encoder.standardise.set(pose_values(landmarks, poses, intrinsics, side), LEAST_DEVIATION_IMAGE)
+    portrait.torso.predict.set(pose_values(landmarks, poses, intrinsics, side))
 
     views = np.unique(np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int))
     masks = (

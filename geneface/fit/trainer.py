@@ -38,6 +38,7 @@ CULL_STEPS = 256
 EMA_EVERY = 8
 WARM_UP = 100
 LEAST_RAYS = 768
+MOTION_LR = 0.25  # of the networks': a torso whose motion is found in larger steps trembles, and blurs
 MAX_ROLLBACKS = 3
 
 
@@ -80,7 +81,8 @@ class Trainer:
         self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
         self.optimisers = {
             "head": self._adam([*portrait.head.named_parameters(), ("codes", portrait.head_codes)]),
-            "torso": self._adam([*portrait.torso.named_parameters(), ("codes", portrait.torso_codes)]),
+            "torso": self._adam([*portrait.torso.named_parameters(), ("codes", portrait.torso_codes),
+                                 ("motions", portrait.torso_motions)]),
         }
         self.step_count, self.seconds = 0, 0.0
         self.learning_rate_scale = 1.0
@@ -89,12 +91,15 @@ class Trainer:
         self.samples_per_ray = 0.0
 
     def _adam(self, parameters: list[tuple[str, nn.Parameter]]) -> FieldAdam:
-        grids = [value for name, value in parameters if name.endswith("table")]
-        nets = [value for name, value in parameters if not name.endswith("table")]
         groups = [
-            {"params": grids, "base_lr": self.config.lr_grid, "tables": True},
-            {"params": nets, "base_lr": self.config.lr_net, "tables": False},
+            {"params": [], "base_lr": self.config.lr_grid, "tables": True},
+            {"params": [], "base_lr": self.config.lr_net, "tables": False},
+            {"params": [], "base_lr": MOTION_LR * self.config.lr_net, "tables": False},
         ]
+        for name, value in parameters:
+            kind = 0 if name.endswith("table") else 2 if name.startswith(("motions", "predict.")) else 1
+            groups[kind]["params"].append(value)
+        groups = [group for group in groups if group["params"]]
         # instant-NGP's epsilon: rarely touched cells take full steps when they are.
         return FieldAdam(groups, lr=1e-3, betas=(0.9, 0.99), eps=1e-15, fused=True)
 
@@ -185,32 +190,30 @@ class Trainer:
         image, ambient, depth, square = image[:, :3], image[:, 3], image[:, 4], image[:, 5]
         opaque = alpha.clamp(min=0.1)
         spread = (square / opaque - (depth / opaque).square()).clamp(min=0)
-        torso_rgb, torso_alpha, shift, evaluated = self._torso(batch)
+        torso_rgb, torso_alpha, evaluated = self._torso(batch)
         behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
         codes = torch.cat([portrait.head_codes[batch.frames], portrait.torso_codes[batch.frames]], dim=1)
         terms = portrait_losses(
-            over(image, alpha, behind), alpha, ambient, spread, torso_rgb, torso_alpha, shift, evaluated, codes, batch,
-            self.loss_weights(),
+            over(image, alpha, behind), alpha, ambient, spread, torso_rgb, torso_alpha,
+            portrait.torso_motions[batch.frames], evaluated, codes, batch, self.loss_weights(),
         )
         return terms, samples
 
-    def _torso(self, batch: RayBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _torso(self, batch: RayBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Torso where it is visible, or known behind the head; zeros elsewhere."""
         portrait = self.portrait
         x, y = batch.pixels.long().unbind(1)
         evaluated = portrait.torso_region[y, x] & ((batch.head < 0.98) | (batch.hidden > 0))
         rows = torch.nonzero(evaluated).flatten()
-        rgb, alpha, shift = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), (), (2,)))
+        rgb, alpha = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), ()))
         if len(rows):
-            condition = portrait.torso.encoder(self._pose_values[batch.frames])
+            motion = portrait.torso.predict(self._pose_values[batch.frames]) + portrait.torso_motions[batch.frames]
             values = portrait.torso(
-                batch.pixels[rows] / self._side, condition, portrait.torso_codes[batch.frames], batch.slot[rows],
+                batch.pixels[rows] / self._side, motion, portrait.torso_codes[batch.frames], batch.slot[rows],
                 self.config.amp,
             )
-            rgb, alpha, shift = (
-                zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha, shift), values)
-            )
-        return rgb, alpha, shift, evaluated
+            rgb, alpha = (zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha), values))
+        return rgb, alpha, evaluated
 
     def _explain(self, terms: dict[str, Tensor], batch: RayBatch) -> None:
         bad = [name for name, value in terms.items() if not value.isfinite()]

@@ -62,10 +62,3 @@ class TruncatedExp(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return gradient * torch.exp(x.clamp(-TruncatedExp.LIMIT, TruncatedExp.LIMIT))
-
-
-def frequency_encode(x: Tensor, bands: int) -> Tensor:
-    """[N,D*(1+2*bands)]: x and the sines and cosines of 2^k pi x, k < bands (Mildenhall et al. 2020)."""
-    angles = x[..., None] * (torch.pi * 2.0 ** torch.arange(bands, device=x.device, dtype=x.dtype))
-    waves = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
-    return torch.cat([x, waves], dim=1)

@@ -13,7 +13,7 @@ from .portrait import Portrait
 from .torso import TorsoSpec
 
 # Needed to fit, not to render.
-_FIT_ONLY = ("occupancy.hull", "occupancy.seen")
+_FIT_ONLY = ("occupancy.hull", "occupancy.seen", "torso_motions")
 _HALF = ("table", "codes")  # names of what is stored in 16 bits: large, and of limited range
 
 
@@ -51,6 +51,8 @@ def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portr
     field = avatar.field
     if field.get("kind") != "geneface-ambient":
         raise UserError(f"avatar holds a field of kind {field.get('kind')!r}; install the version that made it")
+    if "lattice" not in field.get("torso", ()):
+        raise UserError("avatar was fitted by an older version, whose torso moved otherwise; fit it again")
     try:
         portrait = Portrait(
             HeadSpec(**field["head"]), TorsoSpec(**field["torso"]), field["frames"], field["grid_size"],

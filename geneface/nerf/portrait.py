@@ -44,6 +44,7 @@ class Portrait(nn.Module):
         head, torso: the fields.
         occupancy: where the head is.
         head_codes, torso_codes: [T,A] appearance code of each training frame.
+        torso_motions: [T,M] what the pose does not tell of the torso's motion in each training frame.
         torso_region: [H,W] bool, pixels where the torso was ever seen, and a margin.
     """
 
@@ -55,6 +56,7 @@ class Portrait(nn.Module):
         self.occupancy = OccupancyGrid(grid_size)
         self.head_codes = nn.Parameter(torch.zeros(frames, head.appearance))
         self.torso_codes = nn.Parameter(torch.zeros(frames, torso.appearance))
+        self.torso_motions = nn.Parameter(torch.zeros(frames, torso.motion))
         self.register_buffer("torso_region", torch.ones(height, width, dtype=torch.bool))
 
     def sample_head(

@@ -102,10 +102,10 @@ def render_layers(
     column, row = pixels.long().unbind(1)
     region = region[row, column]
     side = max(width, height)
-    pose_condition = portrait.torso.encoder(pose_values(landmarks, pose, intrinsics, side))
+    motion = portrait.torso.predict(pose_values(landmarks, pose, intrinsics, side))
     for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(CHUNK):
-        torso_rgb[rows], torso_alpha[rows], _ = portrait.torso(
-            pixels[rows] / side, pose_condition, torso_code[None], bf16=amp
+        torso_rgb[rows], torso_alpha[rows] = portrait.torso(
+            pixels[rows] / side, motion, torso_code[None], bf16=amp
         )
     behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, plate.reshape(-1, 3))
     rgb = over(image, alpha, behind)

@@ -23,7 +23,7 @@ def terms(**changed):
     count = len(rays)
     values = dict(
         rendered=rays.rgb.clone(), head_alpha=rays.head.clone(), ambient=torch.zeros(count), spread=torch.zeros(count),
-        torso_rgb=torch.zeros(count, 3), torso_alpha=torch.zeros(count), shift=torch.zeros(count, 2),
+        torso_rgb=torch.zeros(count, 3), torso_alpha=torch.zeros(count), motions=torch.zeros(1, 6),
         evaluated=torch.zeros(count, dtype=torch.bool), codes=torch.zeros(1, 8),
     ) | changed
     return portrait_losses(**values, batch=rays, weights=LossWeights())
@@ -58,7 +58,7 @@ def test_each_fault_is_charged_to_its_term():
     faults = {
         "head_mask": terms(head_alpha=torch.zeros(4)), "ambient": terms(batch=off_face, ambient=torch.ones(4)),
         "spread": terms(spread=torch.ones(4)), "codes": terms(codes=torch.ones(1, 8)),
-        "shift": terms(shift=torch.ones(4, 2), evaluated=torch.ones(4, dtype=torch.bool)),
+        "motion": terms(motions=torch.full((1, 6), 0.01)),
     }
     for name, values in faults.items():
         assert values[name] > clean[name], name

@@ -11,9 +11,9 @@ from geneface.nerf import render
 from geneface.nerf.cameras import camera_rays, image_pixels, invert_rigid, project
 from geneface.nerf.condition import CLAMP, ConditionEncoder, Standardiser
 from geneface.nerf.head import HeadField, HeadSpec
-from geneface.nerf.layers import MLP, TruncatedExp, frequency_encode
+from geneface.nerf.layers import MLP, TruncatedExp
 from geneface.nerf.portrait import Portrait, over
-from geneface.nerf.torso import ANCHORS, JAW, TorsoField, TorsoSpec, pose_values
+from geneface.nerf.torso import TorsoSpec
 
 HEAD = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, ambient_levels=4, ambient_resolution=32)
 TORSO = TorsoSpec(levels=4, max_resolution=64, log2_table_size=10)
@@ -80,14 +80,6 @@ def test_frame_inputs_equal_concatenated_inputs(samples):
     assert torch.allclose(alone, plain[:1], atol=1e-5)
 
 
-def test_frequency_encoding_values():
-    out = frequency_encode(torch.tensor([[0.25, -0.5]]), 2)
-    expected = [0.25, -0.5]
-    for value in (0.25, -0.5):
-        expected += [np.sin(np.pi * value), np.sin(2 * np.pi * value), np.cos(np.pi * value), np.cos(2 * np.pi * value)]
-    assert out[0].tolist() == pytest.approx(expected, abs=1e-6)
-
-
 def test_standardiser_floors_still_values_and_holds_extremes():
     standardise = Standardiser(2)
     values = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
@@ -120,27 +112,6 @@ def test_head_field_ranges_and_gradients():
     for name, value in head.named_parameters():
         assert value.grad is not None and value.grad.abs().sum() > 0, name
     assert codes.grad is not None and codes.grad.abs().sum() > 0
-
-
-def test_torso_field_starts_undeformed_and_learns_everywhere():
-    torch.manual_seed(0)
-    torso = TorsoField(TORSO)
-    codes = torch.ones(1, TORSO.appearance)
-    rgb, alpha, shift = torso(torch.rand(31, 2), torso.encoder(torch.randn(1, 2 * (len(ANCHORS) + len(JAW)))), codes)
-    assert rgb.shape == (31, 3) and alpha.shape == (31,)
-    assert shift.abs().max() < 0.02
-    (rgb.sum() + alpha.sum() + shift.sum()).backward()
-    assert all(value.grad is not None for value in torso.parameters())
-
-
-def test_pose_values_follow_the_head():
-    landmarks = torch.rand(2, 68, 3) * 0.1
-    still = pose_values(landmarks, torch.stack([pose(0), pose(0)]), INTRINSICS, 40.0)
-    moved = pose(0).clone()
-    moved[0, 3] += 0.06  # metres to the right, at 0.6 m: 90 px * 0.1 = 9 px
-    shifted = pose_values(landmarks, torch.stack([pose(0), moved]), INTRINSICS, 40.0)
-    assert torch.allclose(shifted[0], still[0])
-    assert ((shifted[1] - still[1])[0::2] * 40).mean().item() == pytest.approx(9, abs=1.5)
 
 
 def test_weights_of_samples_sum_to_opacity():
