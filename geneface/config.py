@@ -145,7 +145,7 @@ class RenderConfig:
     yaw: float = 0.0  # the camera's way round the head, to the picture's right of the recorded camera [degrees]
     pitch: float = 0.0  # and above it [degrees]
     orbit: float = 0.0  # the camera sways slowly, by this to both sides [degrees]
-    frame: str = "crop"  # crop: the square portrait; full: in the original video's frame; alpha: the person alone
+    frame: str = "crop"  # crop: the portrait; full: in the original's frame; alpha: the person alone; depth, normals: maps
     background: str = ""  # behind the person, with frame crop: colour, picture or video file; empty: as it was filmed
     video: str = ""  # with frame full: the video that the avatar was made from, where it has moved since
     device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable

@@ -131,16 +131,16 @@ def render(
     The file's metadata says that it is synthetic.
 
     Args:
-        out: the video; with `config.frame` "alpha" and no ending, a folder of PNGs.
+        out: the video; with `config.frame` "alpha" and no ending, or "depth" or "normals", a folder of PNGs.
         audio: sound of the video; None for a silent one.
 
     Raises:
         UserError: neither motion nor audio, or something cannot be used.
     """
-    from .frame.choice import ALPHA, check_framing
+    from .frame.choice import ALPHA, MAPS, check_framing
     from .render import render as run
 
-    if config.frame != ALPHA:
+    if config.frame not in (ALPHA, *MAPS):
         check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
     avatar = _avatar(avatar)
     check_framing(avatar, config, out)

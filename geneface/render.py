@@ -85,7 +85,7 @@ def render(
 
     Args:
         out: file to write (.mp4, .m4v, .mov, .mkv); with `config.frame` "alpha", .mov, or a folder for numbered PNGs
-            and their sound.
+            and their sound; with "depth" or "normals", such a folder.
         config: options. `frame` "full" needs the video that the avatar was made from, whose frames from
             `start` on, back and forth at the avatar's rate, are what surrounds the portrait, also where the
             motion has head poses of its own.

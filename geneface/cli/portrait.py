@@ -188,8 +188,9 @@ def render(
     frame: Annotated[
         Optional[str],
         typer.Option(
-            metavar="crop|full|alpha",
-            help="The square portrait (default), the original video's frame with it in place, the person with alpha.",
+            metavar="crop|full|alpha|depth|normals",
+            help="The square portrait (default), the original video's frame with it in place, the person with alpha; "
+            "or the head's depth or normals, as a folder of PNGs.",
         ),
     ] = None,
     background: Annotated[

@@ -18,10 +18,12 @@ from ..nerf.views import View
 from ..origin import Origin
 from ..types import Avatar
 from .backdrop import BeforeBackdrop, backdrop
+from .maps import DepthMaps, NormalMaps
 from .paste import PastedBack
 from .person import PersonAlone
 
-CROP, FULL, ALPHA = "crop", "full", "alpha"
+CROP, FULL, ALPHA, DEPTH, NORMALS = "crop", "full", "alpha", "depth", "normals"
+MAPS = (DEPTH, NORMALS)
 
 
 class Framing(Protocol):
@@ -30,12 +32,12 @@ class Framing(Protocol):
     size: tuple[int, int]
 
     def frame(self, landmarks: np.ndarray, head_to_camera: np.ndarray, view: View = View()) -> np.ndarray:
-        """[H,W,3] uint8 RGB, or [H,W,4] RGBA: the next. Arguments as of `AvatarRenderer.frame`."""
+        """[H,W,3] uint8 RGB, [H,W,4] RGBA, or [H,W] uint16: the next. Arguments as of `AvatarRenderer.frame`."""
 
 
 def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None:
     """Raise UserError where options do not go together, or what they name cannot be used. Said before any long work."""
-    known = (CROP, FULL, ALPHA)
+    known = (CROP, FULL, ALPHA, *MAPS)
     if config.frame not in known:
         nearest = difflib.get_close_matches(config.frame, known, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
@@ -51,6 +53,8 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
     if config.frame == ALPHA and Path(out).suffix.lower() not in (".mov", ""):
         raise UserError(f"{out}: cannot hold alpha; name it .mov (ProRes 4444), or without an ending for a folder of "
                         "PNGs")
+    if config.frame in MAPS and Path(out).suffix:
+        raise UserError(f"{out}: --frame {config.frame} writes a folder of PNGs; give it a name without an ending")
     if config.background:
         backdrop(config.background, 2, 2, avatar.camera.fps)
     if config.frame == FULL:
@@ -65,6 +69,8 @@ def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfi
     """
     if config.frame == ALPHA:
         return PersonAlone(renderer)
+    if config.frame in MAPS:
+        return DepthMaps(renderer) if config.frame == DEPTH else NormalMaps(renderer)
     if config.frame == FULL:
         return _pasted_back(avatar, renderer, config, replayed)
     if config.background:
@@ -83,9 +89,9 @@ def _pasted_back(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig,
 
 def open_writer(out: str | Path, size: tuple[int, int], fps: float, audio: np.ndarray | str | Path | None, rate: int,
                 config: RenderConfig) -> AbstractContextManager:
-    """A `VideoWriter`, or a `PictureFolder` where alpha is asked for and the output has no ending."""
+    """A `VideoWriter`, or a `PictureFolder` where alpha or maps are asked for and the output has no ending."""
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
         raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
-    if config.frame == ALPHA and not Path(out).suffix:
+    if config.frame in (ALPHA, *MAPS) and not Path(out).suffix:
         return PictureFolder(out, *size, fps, audio, rate)
     return VideoWriter(out, *size, fps, audio, rate, config.quality, alpha=config.frame == ALPHA)

@@ -76,10 +76,11 @@ class PictureFolder:
             raise
 
     def write(self, frame: np.ndarray) -> None:
-        """Append one frame, [H,W,3] uint8 RGB or [H,W,4] RGBA with straight alpha."""
-        require(frame.shape[:2] == (self.height, self.width) and frame.shape[2:] in ((3,), (4,)) and
-                frame.dtype == np.uint8,
-                f"frame: expected ({self.height}, {self.width}, 3 or 4) uint8, got {frame.shape} {frame.dtype}")
+        """Append one frame: [H,W,3] uint8 RGB, [H,W,4] RGBA with straight alpha, or [H,W] uint16."""
+        require(frame.shape[:2] == (self.height, self.width) and
+                (frame.shape[2:], frame.dtype) in (((3,), np.uint8), ((4,), np.uint8), ((), np.uint16)),
+                f"frame: expected ({self.height}, {self.width}, 3 or 4) uint8 or ({self.height}, {self.width}) uint16, "
+                f"got {frame.shape} {frame.dtype}")
         with self._guarded():
             Image.fromarray(np.ascontiguousarray(frame)).save(
                 self._temporary / f"{self.frames:06d}.png", compress_level=4, pnginfo=self._info)

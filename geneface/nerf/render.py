@@ -206,6 +206,11 @@ class AvatarRenderer:
         return self._plate.cpu().numpy()
 
     @property
+    def intrinsics(self) -> np.ndarray:
+        """[3,3] pinhole matrix of the pictures [px]."""
+        return self._intrinsics.cpu().numpy()
+
+    @property
     def head_box(self) -> np.ndarray:
         """[2,3] lowest and highest corner of the box in head space [m] that holds all of the head."""
         return self._constants.box.view(2, 3).cpu().numpy().astype(float)
@@ -242,7 +247,7 @@ class AvatarRenderer:
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            *codes, self._amp, self._constants, CameraMove.of(view, self._camera, self._intrinsics.cpu().numpy()),
+            *codes, self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
         )
 
     def frame(
