@@ -167,8 +167,12 @@ def _curves(report: Report, judge: Judge, names: Sequence[str], seconds: np.ndar
 
 def _plot(section: Section, seconds: np.ndarray, curves: Mapping[str, np.ndarray], caption: str, unit: str) -> None:
     def draw(axes: Any) -> None:
+        # Each render has its colour in every plot, whether truth is shown too or not.
+        others = [name for name in curves if name != "truth"]
         for name, values in curves.items():
-            axes.plot(seconds, values, label=name, linewidth=1.8 if name == "truth" else 1.1)
+            truth = name == "truth"
+            colour = "C7" if truth else f"C{others.index(name) % 7}"
+            axes.plot(seconds, values, colour, label=name, linewidth=1.8 if truth else 1.1)
         axes.set_xlabel("time in the video [s]")
         axes.set_ylabel(unit)
 
