@@ -152,6 +152,15 @@ def test_pictures_in_any_order_are_those_read_in_order(tmp_path):
         list(media.frames_at(tmp_path / "in.mp4", 25, [299, 300]))
 
 
+def test_footage_is_entered_in_the_middle(footage):
+    """30 frames per second, pictures that refer to later ones, key frames far apart."""
+    video = footage / "identities" / "french.mp4"
+    order = list(media.read_frames(video, 25, 0, 136))
+    assert all(np.array_equal(a, b) for a, b in zip(media.read_frames(video, 25, 131, 136), order[131:]))
+    backwards = range(135, 125, -1)
+    assert all(np.array_equal(p, order[n]) for n, p in zip(backwards, media.frames_at(video, 25, backwards)))
+
+
 def test_single_frame_video(tmp_path):
     source = encode(tmp_path / "in.mp4", [picture(3)], [0])
     assert [index_of(f) for f in media.read_frames(source, 30)] == [3]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config import RenderConfig
 from ..errors import UserError
-from ..media import PictureFolder, VideoWriter
+from ..media import PictureFolder, VideoWriter, check_folder
 from ..nerf.render import AvatarRenderer
 from ..nerf.views import View
 from ..origin import Origin
@@ -55,6 +55,8 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
                         "PNGs")
     if config.frame in MAPS and Path(out).suffix:
         raise UserError(f"{out}: --frame {config.frame} writes a folder of PNGs; give it a name without an ending")
+    if config.frame in (ALPHA, *MAPS) and not Path(out).suffix:
+        check_folder(out)
     if config.background:
         backdrop(config.background, 2, 2, avatar.camera.fps)
     if config.frame == FULL:

@@ -6,11 +6,12 @@ rate, and sound is laid beside it on the same clock, so that they stay together 
 Everything streams; memory does not grow with the length of a video.
 """
 from .crop import Crop
-from .pictures import PictureFolder
+from .pictures import PictureFolder, check_folder
 from .reading import MediaInfo, Timing, probe, read_frames, timing
 from .shuttle import frames_at
 from .sound import audio_blocks, read_audio
 from .writing import SYNTHETIC_COMMENT, VideoWriter, is_disk_full, write_wav, writing
 
 __all__ = ["Crop", "MediaInfo", "PictureFolder", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks",
-           "frames_at", "is_disk_full", "probe", "read_audio", "read_frames", "timing", "write_wav", "writing"]
+           "check_folder", "frames_at", "is_disk_full", "probe", "read_audio", "read_frames", "timing", "write_wav",
+           "writing"]

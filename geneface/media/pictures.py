@@ -21,6 +21,15 @@ SOUND = "sound.wav"
 _OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(SOUND)}")
 
 
+def check_folder(path: str | Path) -> None:
+    """Raise UserError where `path` is a file, or a folder with other things in it than a `PictureFolder` wrote."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; give a new folder for the pictures")
+    if path.is_dir() and not all(_OURS.fullmatch(entry.name) for entry in path.iterdir()):
+        raise UserError(f"{path}: is a folder with other things in it; give a new one for the pictures")
+
+
 class PictureFolder:
     """Frames to a folder: 000000.png, 000001.png, ... and their sound, sound.wav.
 
@@ -45,7 +54,7 @@ class PictureFolder:
         require(width > 0 and height > 0, f"picture size {width}x{height} is empty")
         require(fps > 0, f"fps must be positive, got {fps}")
         self.width, self.height, self.frames = width, height, 0
-        self._require_ours()
+        check_folder(self.path)
         self._fps = fps
         self._sound, self._file = Sound(audio, rate), None
         self._info = PngInfo()
@@ -59,12 +68,6 @@ class PictureFolder:
                 self._file = soundfile.SoundFile(self._temporary / SOUND, "w", self._sound.rate,
                                                  1 if self._sound.layout == "mono" else 2, "PCM_16")
                 self._file.comment = comment
-
-    def _require_ours(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path}: is a file; give a new folder for the pictures, or a name that ends in .mov")
-        if self.path.is_dir() and not all(_OURS.fullmatch(entry.name) for entry in self.path.iterdir()):
-            raise UserError(f"{self.path}: is a folder with other things in it; give a new one for the pictures")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -99,7 +102,7 @@ class PictureFolder:
             if self._file is not None:
                 self._file.close()
             if self.path.exists():
-                self._require_ours()
+                check_folder(self.path)
                 shutil.rmtree(self.path)
             os.replace(self._temporary, self.path)
 
