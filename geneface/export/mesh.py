@@ -17,6 +17,7 @@ from ..face.landmarks import mouth_opening
 from ..nerf.render import AvatarRenderer
 from ..types import Avatar, CameraTrack, write_atomically
 from .fusion import DepthView, fuse
+from .holes import close_holes
 
 VOXEL_M = 0.002
 YAWS, PITCHES = (-20, -10, 0, 10, 20), (-10, 0, 10)  # degrees round the head of the cameras whose depth is fused
@@ -88,7 +89,7 @@ def head_mesh(
     vertices, quads = fuse(_depths(renderer, landmarks, distance, voxel), low - 2 * voxel, high + 2 * voxel, voxel)
     if not len(quads):
         raise UserError("the avatar's head has no surface; fit it for longer")
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    vertices, triangles = close_holes(vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
     normals = vertex_normals(vertices, triangles)
     uv, out = fisheye(vertices)
     look = partial(_colours, renderer, landmarks, camera_directions(avatar.camera))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from geneface.errors import UserError
 from geneface.export.fusion import DepthView, fuse
+from geneface.export.holes import close_holes
 from geneface.export.mesh import (
     HeadMesh, camera_directions, fisheye, head_mesh, neutral_landmarks, towards, vertex_normals,
 )
@@ -47,6 +48,34 @@ def test_surface_ends_where_nothing_is_known():
     vertices, quads = surface_nets(ball(25, 8.0), known)
     assert vertices[:, 0].max() < 14 and vertices[:, 0].min() == pytest.approx(4, abs=0.2)
     assert not trimesh.Trimesh(vertices, triangles(quads), process=False).is_watertight
+
+
+def test_small_holes_are_closed_and_wide_borders_left():
+    vertices, quads = surface_nets(ball(25, 8.0), np.ones((25,) * 3, bool))
+    whole = triangles(quads)
+    middle = vertices[whole].mean(1)
+    small = np.linalg.norm(middle - [12, 12, 20], axis=1) < 2
+    wide = middle[:, 0] < 9
+    vertices, mended = close_holes(vertices, whole[~small & ~wide], widest=30)
+    mesh = trimesh.Trimesh(vertices, mended, process=False)
+    assert mesh.euler_number == 1 and mesh.is_winding_consistent  # a bowl: one border, the wide one
+    closed = close_holes(vertices, mended, widest=500)
+    assert trimesh.Trimesh(*closed, process=False).volume == pytest.approx(
+        trimesh.Trimesh(*close_holes(vertices, whole[~wide], 500), process=False).volume, rel=0.01
+    )
+    untouched = close_holes(vertices, mended, widest=10)
+    assert untouched[0] is vertices and untouched[1] is mended
+
+
+def test_holes_that_touch_at_a_vertex_are_closed_one_by_one():
+    grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(6.0), [0.0], indexing="ij"), -1).reshape(-1, 3)
+    number = np.arange(36).reshape(6, 6)
+    corners = [(i, j) for i in range(5) for j in range(5) if (i, j) not in ((1, 1), (2, 2))]
+    quads = np.array([[number[i, j], number[i + 1, j], number[i + 1, j + 1], number[i, j + 1]] for i, j in corners])
+    vertices, mended = close_holes(grid, triangles(quads), widest=4)
+    assert len(vertices) == 38 and sorted(map(tuple, vertices[36:, :2])) == [(1.5, 1.5), (2.5, 2.5)]
+    assert trimesh.Trimesh(vertices, mended, process=False).area == pytest.approx(25)
+    assert (np.cross(*(vertices[mended[:, k]] - vertices[mended[:, 0]] for k in (1, 2)))[:, 2] > 0).all()
 
 
 def test_no_surface_without_a_change_of_sign():
