@@ -153,6 +153,22 @@ def test_figures_that_cannot_be_measured_are_null(capsys, monkeypatch):
     }
 
 
+def test_several_avatars_are_compared(capsys, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("geneface.metrics.evaluate.compare", lambda *given: asked.append(given) or {"avatars": {}})
+    monkeypatch.setattr(pipeline, "_avatar", lambda path: f"loaded {path}")
+    monkeypatch.setattr(pipeline, "_person", lambda path: f"opened {path}")
+    monkeypatch.chdir(tmp_path)
+    assert run(["evaluate", "a/x.avatar", "b/x.avatar", "y.avatar", "--person", "p", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"avatars": {}, "report": None}
+    avatars, person, folder = asked[0][:3]
+    assert avatars == {name: f"loaded {file}" for name, file in
+                       (("a/x.avatar", "a/x.avatar"), ("b/x.avatar", "b/x.avatar"), ("y", "y.avatar"))}
+    assert person == "opened p" and folder == Path("a/comparison")
+    assert "y.avatar: given twice" in complaint(capsys, "evaluate", "y.avatar", "y.avatar", "--person", "p")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
     def stop(*_):
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from ..face.motion import tracked_motion
 from ..motion.predict import predict
 from ..nerf.render import AvatarRenderer
 from ..progress import track
-from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures
+from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures, require
 from .face import jitter_px
 from .film import Film
 from .gallery import BADNESS, Gallery
@@ -92,7 +92,9 @@ def compare(
 
     Raises:
         UserError: as `evaluate`; the message names the avatar.
+        ValueError: no avatar.
     """
+    require(len(avatars) > 0, "avatars: none given")
     frames = person.held_out_frames[: config.frames]
     for name, avatar in avatars.items():
         _check(avatar, person, frames, name)
@@ -102,7 +104,7 @@ def compare(
         motions = _motions(avatar, person, frames, motion)
         names[avatar_name] = {kind: f"{avatar_name}, {kind}" for kind in motions}
         subjects.append(Subject(avatar, {names[avatar_name][kind]: points for kind, points in motions.items()}))
-    kinds = list(names[avatar_name])
+    kinds = list(next(iter(names.values())))
     film = None
     if out is not None:
         rows = [["truth", *(names[avatar][kind] for avatar in names)] for kind in kinds]
