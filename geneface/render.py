@@ -49,16 +49,17 @@ def ping_pong(length: int, start: int = 0) -> Iterator[int]:
 
 
 def resample_landmarks(motion: MotionSequence, fps: float) -> Iterator[np.ndarray]:
-    """Driving landmarks [68,3] at another rate, by linear interpolation in time."""
+    """Driving values [69,3] at another rate, by linear interpolation in time."""
+    driving = motion.driving
     if abs(motion.fps - fps) < 1e-6:
-        yield from motion.landmarks
+        yield from driving
         return
     last = len(motion) - 1
     for index in range(max(1, round(len(motion) * fps / motion.fps))):
         at = np.clip((index + 0.5) / fps * motion.fps - 0.5, 0, last)
         before = int(at)
         after, share = min(before + 1, last), at - before
-        yield (1 - share) * motion.landmarks[before] + share * motion.landmarks[after]
+        yield (1 - share) * driving[before] + share * driving[after]
 
 
 def head_poses(avatar: Avatar, motion: MotionSequence, start: int) -> Iterator[np.ndarray]:

@@ -26,6 +26,7 @@ from .errors import UserError
 LANDMARKS = 478
 EXPRESSIONS = 52
 CANONICAL_LANDMARKS = 68
+EYE_RADIUS_M = 0.012
 
 
 def require(condition: bool, message: str) -> None:
@@ -266,6 +267,13 @@ class MotionSequence(_NpzRecord):
 
     def __len__(self) -> int:
         return len(self.landmarks)
+
+    @property
+    def driving(self) -> np.ndarray:
+        """[T,69,3] what drives a field [m]: the landmarks, then how far the gaze moves the pupils."""
+        yaw, pitch = self.gaze.astype(np.float32).T
+        pupils = np.stack([np.sin(yaw), -np.sin(pitch), np.zeros_like(yaw)], axis=1) * EYE_RADIUS_M
+        return np.concatenate([self.landmarks, pupils[:, None]], axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True)

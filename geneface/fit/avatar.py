@@ -13,6 +13,7 @@ import torch
 from .. import ops
 from ..config import FitConfig
 from ..devices import find_device
+from ..errors import UserError
 from ..motion.manifold import REFERENCES
 from ..motion.style import SpeakingStyle
 from ..nerf.pack import pack_portrait
@@ -100,9 +101,9 @@ def fit(
         rarity(motion, frames),
     )
     trainer = Trainer(
-        portrait, sampler, torch.from_numpy(motion.landmarks[frames]).float(),
+        portrait, sampler, torch.from_numpy(motion.driving[frames]),
         torch.from_numpy(person.camera.head_to_camera[frames]).float(),
-        torch.from_numpy(person.camera.intrinsics).float(), config,
+        torch.from_numpy(person.camera.intrinsics).float(), config, _perceptual(config, device),
     )
     if resume and checkpoint.is_file():
         _load(trainer, checkpoint)
@@ -131,6 +132,19 @@ def fit(
         monitor.report(folder / "report.html", f"Fitted: {person.source}", figures, strip,
                        learned.figures if learned is not None else None)
     return FitResult(avatar=out, strip=strip, **figures)
+
+
+def _perceptual(config: FitConfig, device: torch.device) -> torch.nn.Module | None:
+    """LPIPS, or None and a line that says so where its weights cannot be fetched: a softer face is better than none."""
+    from ..metrics.lpips import Lpips
+
+    if not config.perceptual:
+        return None
+    try:
+        return Lpips().to(device)
+    except UserError as error:
+        say(f"no perceptual loss: {error}")
+        return None
 
 
 def _adapted(person: PreparedPerson) -> Adaptation:
@@ -249,11 +263,11 @@ def held_out_strip(
     avatar: Avatar, person: PreparedPerson, motion: MotionSequence, device: torch.device, count: int = 5
 ) -> np.ndarray:
     """[2H,count*W,3] uint8: held-out frames above, the avatar driven by their tracked motion below."""
-    renderer = AvatarRenderer(avatar, device=device)
+    renderer, driving = AvatarRenderer(avatar, device=device), motion.driving
     frames = list(person.held_out_frames) or list(person.train_frames)
     chosen = [frames[int(i)] for i in np.linspace(0, len(frames) - 1, count)]
     columns = [
-        np.concatenate([person.frame(i), renderer.frame(motion.landmarks[i], person.camera.head_to_camera[i])])
+        np.concatenate([person.frame(i), renderer.frame(driving[i], person.camera.head_to_camera[i])])
         for i in chosen
     ]
     return np.concatenate(columns, axis=1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -16,10 +16,13 @@ class LossWeights:
     torso_mask: float = 0.1
     hidden_torso: float = 0.05
     entropy: float = 1e-3
-    ambient: float = 1e-2
+    head_motion: float = 1e-2
     spread: float = 2e-4
-    motion: float = 10.0
+    torso_motion: float = 10.0
     codes: float = 1e-4
+    displacement: float = 8e-3
+    pose: float = 6e-3
+    perceptual: float = 0.0
 
 
 def robust_colour(rendered: Tensor, truth: Tensor, delta: float = 0.1) -> Tensor:
@@ -39,7 +42,7 @@ def mean_where(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def portrait_losses(
-    rendered: Tensor, head_alpha: Tensor, ambient: Tensor, spread: Tensor, torso_rgb: Tensor, torso_alpha: Tensor,
+    rendered: Tensor, head_alpha: Tensor, motion: Tensor, spread: Tensor, torso_rgb: Tensor, torso_alpha: Tensor,
     motions: Tensor, evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
 ) -> dict[str, Tensor]:
     """Terms of the loss of one batch of rays, already weighted; their sum is minimised.
@@ -47,7 +50,7 @@ def portrait_losses(
     Args:
         rendered: [N,3] composited colours.
         head_alpha: [N] head opacity.
-        ambient: [N] ambient magnitude composited along each ray.
+        motion: [N] magnitude of displacement and gates composited along each ray.
         spread: [N] variance of the depth that each ray's light comes from [cm^2].
         torso_rgb [N,3], torso_alpha [N]: the torso field (zero where not evaluated).
         motions: [F,M] what the pose does not tell of the torso's motion in the batch's frames [image sides].
@@ -63,7 +66,7 @@ def portrait_losses(
         "colour": weights.colour * mean_where(robust_colour(rendered, batch.rgb), person),
         "head_mask": weights.head_mask * mean_where((head_alpha - batch.head / seen.clamp(min=1e-3)).square(), seen),
         "entropy": weights.entropy * mean_where(opacity_entropy(head_alpha), seen),
-        "ambient": weights.ambient * mean_where(ambient, (~batch.on_face).float()),
+        "head_motion": weights.head_motion * mean_where(motion, (~batch.on_face).float()),
         "spread": weights.spread * mean_where(spread, batch.head),
         "codes": weights.codes * codes.square().sum(-1).mean(),
     }
@@ -73,5 +76,16 @@ def portrait_losses(
     hidden_rgb, hidden_alpha = batch.hidden_torso[:, :3], batch.hidden_torso[:, 3]
     error = (torso_alpha - hidden_alpha).square() + hidden_alpha * robust_colour(torso_rgb, hidden_rgb)
     terms["hidden_torso"] = weights.hidden_torso * mean_where(error, batch.hidden * evaluated)
-    terms["motion"] = weights.motion * motions.square().mean()
+    terms["torso_motion"] = weights.torso_motion * motions.square().mean()
     return terms
+
+
+def patch_distance(distance: nn.Module, rendered: Tensor, batch) -> Tensor:
+    """Perceptual distance of the batch's patch from truth, which stands in where the person is not."""
+    truth, colours = (values[-batch.patch**2:] for values in (batch.rgb, rendered))
+    person = (batch.head + batch.torso)[-batch.patch**2:, None]
+
+    def picture(values: Tensor) -> Tensor:
+        return values.view(1, batch.patch, batch.patch, 3).permute(0, 3, 1, 2)
+
+    return distance(picture(colours * person + truth * (1 - person)), picture(truth)).mean()

@@ -17,6 +17,8 @@ from ..types import PreparedPerson
 # Shares of rays: over the whole frame, the boxes of torso and head, the mouth, the eyes. Torso rays cost
 # next to nothing beside head rays, which pass through many samples.
 SHARES = {"frame": 0.20, "torso": 0.20, "head": 0.30, "mouth": 0.18, "eyes": 0.12}
+# Where the patches of the perceptual loss lie.
+PATCHES = {"frame": 0.15, "torso": 0.15, "head": 0.35, "mouth": 0.25, "eyes": 0.10}
 # Around what the head hides of the torso, so far as the head is there too, the torso is known to end [image sides].
 HIDDEN_MARGIN = 0.03
 
@@ -112,6 +114,7 @@ class RayBatch:
         on_face: [N] bool, inside the box of the face's landmarks.
         hidden: [N] share of the pixel in which the head hides what is known of the torso, in [0,1].
         hidden_torso: [N,4] colour and alpha of the torso there.
+        patch: side of the square of pixels that the last patch**2 rays are, row by row; 0 for none.
     """
 
     frames: Tensor
@@ -125,13 +128,15 @@ class RayBatch:
     on_face: Tensor
     hidden: Tensor
     hidden_torso: Tensor
+    patch: int = 0
 
     def __len__(self) -> int:
         return len(self.slot)
 
     def to(self, device: torch.device) -> "RayBatch":
         """The same batch on a device."""
-        return RayBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "patch"}
+        return RayBatch(**{name: value.to(device) for name, value in tensors.items()}, patch=self.patch)
 
 
 class RaySampler:
@@ -170,10 +175,16 @@ class RaySampler:
     def restore(self, state: dict) -> None:
         self._random.bit_generator.state = state
 
-    def next(self, rays: int) -> RayBatch:
-        """Draw about `rays` rays."""
+    def next(self, rays: int, patch: int = 0) -> RayBatch:
+        """Draw about `rays` rays, and those of a square patch of `patch` pixels a side of one of the frames."""
         frames = self._random.choice(len(self._store), self._frames_per_batch, replace=False, p=self._odds)
-        parts = [self._draw(slot, int(frame), rays // len(frames)) for slot, frame in enumerate(frames)]
+        parts = [
+            self._read(slot, int(frame), self._scattered(int(frame), rays // len(frames)))
+            for slot, frame in enumerate(frames)
+        ]
+        patch = min(patch, self._width, self._height)
+        if patch:
+            parts.append(self._read(0, int(frames[0]), self._square(int(frames[0]), patch)))
         columns = [np.concatenate(column) for column in zip(*parts)]
         slot, xy, picture, on_face, covered, torso = columns
         picture = torch.from_numpy(picture).float() / 255
@@ -183,15 +194,29 @@ class RaySampler:
             rgb=picture[:, :3], head=picture[:, 3], torso=picture[:, 4], background=picture[:, 5],
             plate=torch.from_numpy(self._plate[y, x]).float() / 255, on_face=torch.from_numpy(on_face),
             hidden=picture[:, 3] * torch.from_numpy(covered), hidden_torso=torch.from_numpy(torso).float() / 255,
+            patch=patch,
         )
 
-    def _draw(self, slot: int, frame: int, rays: int) -> tuple[np.ndarray, ...]:
-        picture = self._store.picture(frame)
+    def _scattered(self, frame: int, rays: int) -> np.ndarray:
+        """[N,2] pixels of a frame."""
         points = []
         for name, share in SHARES.items():
             low, high = np.split(self._boxes[name][frame], 2)
             points.append(low + self._random.random((max(1, round(share * rays)), 2)) * (high - low))
-        xy = np.minimum(np.concatenate(points).astype(np.int64), [self._width - 1, self._height - 1])
+        return np.minimum(np.concatenate(points).astype(np.int64), [self._width - 1, self._height - 1])
+
+    def _square(self, frame: int, side: int) -> np.ndarray:
+        """[side**2,2] pixels of a square about a point of one of the boxes."""
+        name = self._random.choice(list(PATCHES), p=list(PATCHES.values()))
+        low, high = np.split(self._boxes[name][frame], 2)
+        corner = low + self._random.random(2) * (high - low) - side / 2
+        corner = np.clip(corner, 0, np.array([self._width, self._height]) - side).astype(np.int64)
+        y, x = np.divmod(np.arange(side * side), side)
+        return np.stack([x, y], axis=1) + corner
+
+    def _read(self, slot: int, frame: int, xy: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What a frame shows at pixels [N,2], column by column of the batch."""
+        picture = self._store.picture(frame)
         x, y = xy.T
         values = picture[y, x]
         left, top, right, bottom = self._boxes["face"][frame]

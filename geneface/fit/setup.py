@@ -13,7 +13,7 @@ from ..nerf.head import HeadSpec
 from ..nerf.occupancy import DepthBand
 from ..nerf.portrait import Portrait
 from ..nerf.torso import TorsoSpec, pose_values
-from ..types import MotionSequence, PreparedPerson
+from ..types import CANONICAL_LANDMARKS, MotionSequence, PreparedPerson
 from .sampler import FrameStore, landmark_boxes, mask_boxes
 
 CARVE_VIEWS = 80
@@ -87,11 +87,13 @@ def build_portrait(
     side = max(width, height)
     intrinsics = torch.from_numpy(person.camera.intrinsics).float()
     poses = torch.from_numpy(person.camera.head_to_camera[frames]).float()
-    landmarks = torch.from_numpy(motion.landmarks[frames]).float()
+    driving = torch.from_numpy(motion.driving[frames])
+    landmarks = driving[:, :CANONICAL_LANDMARKS]
     # Two grid cells a pixel suffice: the head covers about half of the image.
     finest = int(np.clip(side * 2, 128, 2048))
     head = HeadSpec(
-        levels=config.levels, max_resolution=finest, log2_table_size=config.log2_table_size, hidden=config.hidden
+        driving=driving[0].numel(), levels=config.levels, max_resolution=finest,
+        log2_table_size=config.log2_table_size, hidden=config.hidden,
     )
     torso = TorsoSpec(
         levels=config.levels, max_resolution=int(np.clip(side, 128, 2048)), log2_table_size=config.log2_table_size,
@@ -99,7 +101,8 @@ def build_portrait(
     )
     portrait = Portrait(head, torso, len(frames), config.grid_size, width, height)
     portrait.head.aabb.copy_(head_box(store, poses, intrinsics, landmarks))
-    portrait.head.encoder.standardise.set(landmarks.flatten(1), LEAST_DEVIATION_M)
+    portrait.head.encoder.standardise.set(driving.flatten(1), LEAST_DEVIATION_M)
+    portrait.pose.set(poses, driving.flatten(1))
     portrait.torso.predict.set(pose_values(landmarks, poses, intrinsics, side))
 
     views = np.unique(np.linspace(0, len(store) - 1, CARVE_VIEWS).astype(int))

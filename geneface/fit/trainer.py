@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from .. import ops
 from ..config import FitConfig
 from ..nerf.cameras import camera_rays, invert_rigid
+from ..nerf.pose import POSE_VALUES
 from ..nerf.portrait import HeadSamples, Portrait, over
 from ..nerf.torso import pose_values
-from .losses import LossWeights, portrait_losses
+from .losses import LossWeights, patch_distance, portrait_losses
 from .optimiser import FieldAdam
 from .sampler import RayBatch, RaySampler
 
@@ -40,6 +41,9 @@ WARM_UP = 100
 LEAST_RAYS = 768
 MOTION_LR = 0.25  # of the networks': a torso whose motion is found in larger steps trembles, and blurs
 MAX_ROLLBACKS = 3
+PATCH = 64  # side of the patches of the perceptual loss [px]
+POSES_FROM = 300  # first step that corrects poses
+ABSORB_EVERY = 500
 
 
 class NotFinite(ArithmeticError):
@@ -57,33 +61,43 @@ class Trainer:
     """
 
     def __init__(
-        self, portrait: Portrait, sampler: RaySampler, landmarks: Tensor, poses: Tensor, intrinsics: Tensor,
-        config: FitConfig,
+        self, portrait: Portrait, sampler: RaySampler, driving: Tensor, poses: Tensor, intrinsics: Tensor,
+        config: FitConfig, perceptual: nn.Module | None = None,
     ) -> None:
         """
         Args:
             portrait: on the device that is to compute.
-            landmarks: [T,68,3] canonical landmarks of the training frames [m].
-            poses: [T,4,4] head-to-camera transforms of the same.
+            driving: [T,69,3] `MotionSequence.driving` of the training frames [m].
+            poses: [T,4,4] head-to-camera transforms of the same, as tracked.
             intrinsics: [3,3] [px].
+            perceptual: distance of two pictures [1,3,H,W]; None to fit without.
         """
         self.device = portrait.head.aabb.device
-        landmarks, poses, intrinsics = (value.to(self.device) for value in (landmarks, poses, intrinsics))
+        driving, poses, intrinsics = (value.to(self.device) for value in (driving, poses, intrinsics))
+        self._perceptual = perceptual
         self.portrait, self.sampler, self.config = portrait, sampler, config
         height, width = portrait.torso_region.shape
         self._side = max(width, height)
-        self._landmarks, self._intrinsics = landmarks, intrinsics
+        self._driving, self._intrinsics = driving.flatten(1), intrinsics
         self._cam_to_world = invert_rigid(poses)
-        self._pose_values = pose_values(landmarks, poses, intrinsics, self._side)
+        self._pose_features = portrait.pose.features(poses, self._driving)
+        self._pose_values = pose_values(driving, poses, intrinsics, self._side)
         self._distance = float(poses[:, 2, 3].mean())
         # On the CPU, whatever the device: a seed then draws the same numbers everywhere.
         self._generator = torch.Generator().manual_seed(config.seed)
         self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
         self.optimisers = {
-            "head": self._adam([*portrait.head.named_parameters(), ("codes", portrait.head_codes)]),
+            "head": self._adam(list(portrait.head.named_parameters())),
             "torso": self._adam([*portrait.torso.named_parameters(), ("codes", portrait.torso_codes),
                                  ("motions", portrait.torso_motions)]),
         }
+        if config.correct_poses:
+            groups = [
+                {"params": [portrait.pose.weight], "base_lr": config.lr_pose, "tables": False},
+                # Seldom in a batch, each row still moves for about ten steps after one.
+                {"params": [portrait.pose.residual], "base_lr": config.lr_pose / 5, "tables": False},
+            ]
+            self.optimisers["pose"] = FieldAdam(groups, lr=1e-3, betas=(0.9, 0.99), eps=1e-15, fused=True)
         self.step_count, self.seconds = 0, 0.0
         self.learning_rate_scale = 1.0
         self._rays = LEAST_RAYS
@@ -134,8 +148,15 @@ class Trainer:
         early = max(0.0, 1 - self.progress / MASK_EARLY_UNTIL)
         late = SPREAD_LATE if self.progress >= WATCH_FROM else 1.0
         return replace(
-            weights, head_mask=weights.head_mask * (1 + (MASK_EARLY - 1) * early), spread=weights.spread * late
+            weights, head_mask=weights.head_mask * (1 + (MASK_EARLY - 1) * early), spread=weights.spread * late,
+            perceptual=self.config.perceptual if self._patch else 0.0,
         )
+
+    @property
+    def _patch(self) -> int:
+        """Side of the patch that the perceptual loss sees now, 0 for none: it comes last, on a face that stands."""
+        late = self.progress >= self.config.perceptual_from
+        return PATCH if self._perceptual is not None and self.config.perceptual and late else 0
 
     def step(self) -> dict[str, float]:
         """One optimisation step; returns the loss terms.
@@ -145,7 +166,8 @@ class Trainer:
         """
         began = time.perf_counter()
         self._set_learning_rates()
-        batch = self.sampler.next(self._rays).to(self.device)
+        patch = self._patch
+        batch = self.sampler.next(max(LEAST_RAYS, self._rays - patch**2), patch).to(self.device)
         terms, samples = self._losses(batch)
         total = torch.stack(list(terms.values())).sum()
         if not total.isfinite():
@@ -159,44 +181,55 @@ class Trainer:
         self.step_count += 1
         self._update_occupancy(samples)
         self._update_average()
+        if self.config.correct_poses and self.step_count % ABSORB_EVERY == 0:
+            self.portrait.pose.absorb(self._pose_features)
         self.samples_per_ray = len(samples.t) / max(len(batch), 1)
         self._rays = int(min(max(self.config.samples / max(self.samples_per_ray, 0.5), LEAST_RAYS), self.config.rays))
         self.seconds += time.perf_counter() - began
         return {name: value.item() for name, value in terms.items()}
 
     def _set_learning_rates(self) -> None:
-        scale = self.config.lr_decay ** min(self.progress, 1.0) * min(1.0, (self.step_count + 1) / WARM_UP)
-        for optimiser in self.optimisers.values():
+        decay = self.config.lr_decay ** min(self.progress, 1.0) * self.learning_rate_scale
+        for name, optimiser in self.optimisers.items():
+            # A pose has nothing to learn from a field that is still fog.
+            waited = self.step_count - (POSES_FROM if name == "pose" else 0)
             for group in optimiser.param_groups:
-                group["lr"] = group["base_lr"] * scale * self.learning_rate_scale
+                group["lr"] = group["base_lr"] * decay * min(max((waited + 1) / WARM_UP, 0.0), 1.0)
 
     def _losses(self, batch: RayBatch) -> tuple[dict[str, Tensor], HeadSamples]:
         portrait, config = self.portrait, self.config
-        rays_o, rays_d = camera_rays(self._intrinsics, self._cam_to_world[batch.frames][batch.slot], batch.pixels)
-        condition = portrait.head.encoder(
-            self._landmarks[batch.frames].flatten(1), config.condition_noise, self._generator
-        )
+        rays = camera_rays(self._intrinsics, self._cam_to_world[batch.frames][batch.slot], batch.pixels)
+        if config.correct_poses:
+            rays = portrait.pose.rays(*rays, batch.slot, self._pose_features[batch.frames], batch.frames)
+        rays_o, rays_d = rays
+        condition = portrait.head.encoder(self._driving[batch.frames], config.condition_noise, self._generator)
         samples = portrait.sample_head(
-            rays_o, rays_d, condition, portrait.head_codes[batch.frames], batch.slot, self.sample_step, MAX_SAMPLES,
+            rays_o, rays_d, condition, self._pose_features[batch.frames][:, :POSE_VALUES], batch.slot, self.sample_step, MAX_SAMPLES,
             jitter=torch.rand(len(batch), generator=self._generator).to(self.device), amp=config.amp,
         )
-        magnitude = samples.ambient.abs().mean(-1, keepdim=True)
+        magnitude = samples.motion.abs().mean(-1, keepdim=True)
         # Depth and its square are composited as further channels: their gradient thins the surface.
         depth = ((samples.t - self._distance) / 0.01)[:, None]
         image, alpha, _ = ops.composite(
             samples.sigma, torch.cat([samples.rgb, magnitude, depth, depth.square()], dim=1), samples.t, samples.dt,
             samples.offsets,
         )
-        image, ambient, depth, square = image[:, :3], image[:, 3], image[:, 4], image[:, 5]
+        image, motion, depth, square = image[:, :3], image[:, 3], image[:, 4], image[:, 5]
         opaque = alpha.clamp(min=0.1)
         spread = (square / opaque - (depth / opaque).square()).clamp(min=0)
         torso_rgb, torso_alpha, evaluated = self._torso(batch)
         behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
-        codes = torch.cat([portrait.head_codes[batch.frames], portrait.torso_codes[batch.frames]], dim=1)
+        codes = portrait.torso_codes[batch.frames]
+        rendered, weights = over(image, alpha, behind), self.loss_weights()
         terms = portrait_losses(
-            over(image, alpha, behind), alpha, ambient, spread, torso_rgb, torso_alpha,
-            portrait.torso_motions[batch.frames], evaluated, codes, batch, self.loss_weights(),
+            rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated, codes,
+            batch, weights,
         )
+        terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
+        if config.correct_poses:
+            terms["pose"] = weights.pose * portrait.pose.size(batch.frames)
+        if batch.patch:
+            terms["perceptual"] = weights.perceptual * patch_distance(self._perceptual, rendered, batch)
         return terms, samples
 
     def _torso(self, batch: RayBatch) -> tuple[Tensor, Tensor, Tensor]:

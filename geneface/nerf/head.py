@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from .. import ops
 from .condition import ConditionEncoder
 from .layers import MLP, TruncatedExp
+from .pose import POSE_VALUES
 
 DIRECTION_VALUES = 16  # spherical harmonics of degree 4
 # Density [1/m] of a network output of zero: a head's depth of it lets about a fifth of the light through.
@@ -30,7 +31,7 @@ class HeadSpec:
         geometry: features handed from the density network to the colour network.
         condition: size of the encoded driving values.
         layers: hidden layers of each network.
-        appearance: size of the per-frame appearance code.
+        appearance: number of values that tell how a frame's light falls: its head pose.
         reach: farthest that a point moves along an axis [m].
     """
 
@@ -47,7 +48,7 @@ class HeadSpec:
     geometry: int = 31
     condition: int = 16
     layers: int = 1
-    appearance: int = 4
+    appearance: int = POSE_VALUES
     reach: float = 0.02
 
     def to_dict(self) -> dict:
@@ -71,7 +72,7 @@ class HeadField(nn.Module):
     draws a displacement, which carries the point to where it is when the face is at rest, and gates on the encoded
     landmarks (the region attention of ER-NeRF). At the place at rest a fine 3D hash grid is read (instant-NGP); it and
     the gated landmarks, which tell what no displacement can (teeth appear, creases darken), give density, and with the
-    direction and the frame's appearance code, colour. The fine grid then holds one face instead of one per expression.
+    direction and the head's pose (light stays where it is while the head turns), colour. The fine grid then holds one face instead of one per expression.
 
     Buffers: aabb [6], the box of head space that the field fills [m].
     """
@@ -102,7 +103,7 @@ class HeadField(nn.Module):
             directions: [N,16] spherical harmonics of the view directions.
             ray: [M] ray of each sample.
             condition: [F,condition] encoded driving values (`encoder`).
-            appearance: [F,appearance] codes.
+            appearance: [F,appearance] standardised head poses (`PoseCorrection.light`).
             slot: [N] frame of each ray; may be None if F = 1.
             bf16: networks in bfloat16.
 
@@ -134,15 +135,19 @@ class HeadField(nn.Module):
             self.motion_table.detach().to(tables), *nets, self.aabb, self.spec.reach, DENSITY_SCALE, TruncatedExp.LIMIT,
         )
 
+    def whole(self, driving: Tensor) -> Tensor:
+        """[driving] values [P,3] of a frame, with zeros for those that are missing at the end."""
+        return F.pad(driving.flatten(), (0, self.spec.driving - driving.numel()))
+
     @torch.no_grad()
     def frame_inputs(self, driving: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A frame's inputs of `ops.render_rays`: condition [C] and what it and the appearance add to first layers.
 
         Args:
-            driving: [driving] values of the frame.
-            appearance: [A] code.
+            driving: [P,3] driving values of the frame; those that are missing at the end are at rest (a straight look).
+            appearance: [A] standardised head pose.
         """
-        condition, appearance = self.encoder(driving[None]), appearance[None]
+        condition, appearance = self.encoder(self.whole(driving)[None]), appearance[None]
         biases = self.motion_net.frame_layer(condition), self.colour_net.frame_layer(appearance)
         return condition[0], biases[0][0], biases[1][0]
 

@@ -13,7 +13,7 @@ from .portrait import Portrait
 from .torso import TorsoSpec
 
 # Needed to fit, not to render.
-_FIT_ONLY = ("occupancy.hull", "occupancy.seen", "torso_motions")
+_FIT_ONLY = ("occupancy.hull", "occupancy.seen", "torso_motions", "pose.residual")
 _HALF = ("table", "codes")  # names of what is stored in 16 bits: large, and of limited range
 
 
@@ -25,8 +25,8 @@ def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict
     """
     height, width = portrait.torso_region.shape
     field = {
-        "kind": "geneface-ambient", "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
-        "frames": len(portrait.head_codes), "grid_size": portrait.occupancy.size, "width": width, "height": height,
+        "kind": "geneface-moving", "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
+        "frames": len(portrait.torso_codes), "grid_size": portrait.occupancy.size, "width": width, "height": height,
         "step_m": step,
     }
     tensors = {}
@@ -49,7 +49,7 @@ def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portr
         UserError: the avatar's field is of a kind or shape that this version does not know.
     """
     field = avatar.field
-    if field.get("kind") != "geneface-ambient":
+    if field.get("kind") != "geneface-moving":
         raise UserError(f"avatar holds a field of kind {field.get('kind')!r}; install the version that made it")
     if "lattice" not in field.get("torso", ()):
         raise UserError("avatar was fitted by an older version, whose torso moved otherwise; fit it again")

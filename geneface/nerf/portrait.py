@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .. import ops
 from .head import HeadField, HeadSpec
 from .occupancy import OccupancyGrid
+from .pose import PoseCorrection
 from .torso import TorsoField, TorsoSpec
 
 MIN_NEAR_M = 0.05
@@ -20,7 +21,7 @@ class HeadSamples:
 
     Attributes:
         x: [M,3] positions [m]. ray: [M] ray of each. t, dt: [M] depths and lengths [m]. offsets: [N+1].
-        sigma: [M] densities [1/m]. rgb: [M,3]. ambient: [M,*], as `HeadField` gives it.
+        sigma: [M] densities [1/m]. rgb: [M,3]. motion: [M,*], as `HeadField` gives it.
     """
 
     x: Tensor
@@ -30,7 +31,7 @@ class HeadSamples:
     offsets: Tensor
     sigma: Tensor
     rgb: Tensor
-    ambient: Tensor
+    motion: Tensor
 
     def weights(self) -> Tensor:
         """[M] compositing weights: the share of the ray's light that comes from each sample."""
@@ -38,12 +39,13 @@ class HeadSamples:
 
 
 class Portrait(nn.Module):
-    """Head, torso and appearance codes of one person.
+    """Head and torso of one person.
 
     Attributes:
         head, torso: the fields.
         occupancy: where the head is.
-        head_codes, torso_codes: [T,A] appearance code of each training frame.
+        pose: corrects tracked head poses.
+        torso_codes: [T,A] appearance code of the torso in each training frame.
         torso_motions: [T,M] what the pose does not tell of the torso's motion in each training frame.
         torso_region: [H,W] bool, pixels where the torso was ever seen, and a margin.
     """
@@ -54,7 +56,7 @@ class Portrait(nn.Module):
         super().__init__()
         self.head, self.torso = HeadField(head), TorsoField(torso)
         self.occupancy = OccupancyGrid(grid_size)
-        self.head_codes = nn.Parameter(torch.zeros(frames, head.appearance))
+        self.pose = PoseCorrection(frames, head.driving)
         self.torso_codes = nn.Parameter(torch.zeros(frames, torso.appearance))
         self.torso_motions = nn.Parameter(torch.zeros(frames, torso.motion))
         self.register_buffer("torso_region", torch.ones(height, width, dtype=torch.bool))
@@ -79,8 +81,8 @@ class Portrait(nn.Module):
         )
         x, ray = ops.sample_points(rays_o, rays_d, t, offsets)
         directions = ops.spherical_harmonics(rays_d)
-        sigma, rgb, ambient = self.head(x, directions, ray, condition, appearance, slot, amp)
-        return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, ambient)
+        sigma, rgb, motion = self.head(x, directions, ray, condition, appearance, slot, amp)
+        return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, motion)
 
 
 def over(front: Tensor, alpha: Tensor, back: Tensor) -> Tensor:

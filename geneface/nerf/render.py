@@ -64,18 +64,18 @@ class Constants:
 @torch.no_grad()
 def render_layers(
     portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
-    head_code: Tensor, torso_code: Tensor, amp: bool, constants: Constants | None = None,
+    torso_code: Tensor, amp: bool, constants: Constants | None = None,
     move: CameraMove | None = None,
 ) -> Layers:
     """Render one frame.
 
     Args:
-        landmarks: [68,3] canonical driving landmarks [m].
-        head_to_camera: [4,4] rigid transform [m].
+        landmarks: [68,3] canonical driving landmarks [m], or [69,3] `MotionSequence.driving` values.
+        head_to_camera: [4,4] rigid transform [m], as tracked.
         intrinsics: [3,3] pinhole matrix of the picture to be made [px].
         plate: [H,W,3] background in [0,1]; its size is the picture's.
         step: sample distance [m].
-        head_code, torso_code: [A] appearance codes.
+        torso_code: [A] appearance code of the torso.
         amp: grids and networks in bfloat16.
         constants: made once for many frames; None makes them anew.
         move: to another camera than the one that `head_to_camera` leads to.
@@ -84,11 +84,12 @@ def render_layers(
     pixels = image_pixels(width, height, plate.device)
     constants = constants or Constants.of(portrait, amp)
     image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
-    seen_from = head_to_camera if move is None else move.pose(head_to_camera)
+    corrected = portrait.pose.head_to_camera(head_to_camera[None], portrait.head.whole(landmarks)[None])[0]
+    seen_from = corrected if move is None else move.pose(corrected)
     rows = _box_pixels(constants.box, seen_from, intrinsics, width, height)
     rays_o, rays_d = camera_rays(intrinsics, invert_rigid(seen_from), pixels[rows])
     image[rows], alpha[rows], depth[rows] = ops.render_rays(
-        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks.flatten(), head_code),
+        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks, portrait.pose.light(head_to_camera[None])[0]),
         portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
         early_stop=1 - HIDDEN,
     )
@@ -161,7 +162,7 @@ class AvatarRenderer:
 
     ```
     renderer = AvatarRenderer(Avatar.load("me.avatar"))
-    picture = renderer.frame(motion.landmarks[0], avatar.camera.head_to_camera[0])
+    picture = renderer.frame(motion.driving[0], avatar.camera.head_to_camera[0])
     ```
 
     Args:
@@ -192,7 +193,7 @@ class AvatarRenderer:
         # Scaling an image scales the intrinsics: pixel centres are at +0.5, so there is no further shift.
         scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
         self._intrinsics = (scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()).to(self.device)
-        self._mean_codes = self.portrait.head_codes.mean(0), self.portrait.torso_codes.mean(0)
+        self._mean_code = self.portrait.torso_codes.mean(0)
         self._camera = avatar.camera
 
     @property
@@ -222,7 +223,7 @@ class AvatarRenderer:
         """The head along rays of its own space, in steps of half the sample distance.
 
         Args:
-            landmarks: [68,3] canonical driving landmarks [m].
+            landmarks: [68,3] canonical driving landmarks [m], or [69,3] `MotionSequence.driving` values.
             rays_o, rays_d: [N,3] origins [m] and unit directions.
             near: distance at which rays begin [m].
 
@@ -230,7 +231,7 @@ class AvatarRenderer:
             rgb [N,3] and distance [N] [m], both premultiplied, and alpha [N].
         """
         move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
-        inputs = self.portrait.head.frame_inputs(move(landmarks).flatten(), self._mean_codes[0])
+        inputs = self.portrait.head.frame_inputs(move(landmarks), torch.zeros(self.portrait.head.spec.appearance, device=self.device))
         rgb, alpha, distance = ops.render_rays(
             move(rays_o), move(rays_d), self._constants.field, *inputs, self.portrait.occupancy.bits,
             self.portrait.occupancy.size, self._step / 2, 2 * MAX_SAMPLES, near, early_stop=1 - HIDDEN,
@@ -241,13 +242,11 @@ class AvatarRenderer:
         self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()
     ) -> Layers:
         """Like `frame`, with head, torso and opacities apart, as float tensors."""
-        codes = self._mean_codes
-        if appearance is not None:
-            codes = self.portrait.head_codes[appearance], self.portrait.torso_codes[appearance]
+        code = self._mean_code if appearance is None else self.portrait.torso_codes[appearance]
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            *codes, self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
+            code, self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
         )
 
     def frame(
@@ -256,7 +255,7 @@ class AvatarRenderer:
         """One picture.
 
         Args:
-            landmarks: [68,3] canonical driving landmarks [m].
+            landmarks: [68,3] canonical driving landmarks [m], or [69,3] `MotionSequence.driving` values.
             head_to_camera: [4,4] rigid head pose [m].
             appearance: number of the training frame whose appearance code to use; None for the mean,
                 which suits frames that were not trained on.
