@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from .. import ops
 from ..config import FitConfig
 from ..nerf.cameras import camera_rays, invert_rigid
-from ..nerf.pose import POSE_VALUES
 from ..nerf.portrait import HeadSamples, Portrait, over
 from ..nerf.torso import pose_values
 from .losses import LossWeights, patch_distance, portrait_losses
@@ -204,7 +203,7 @@ class Trainer:
         rays_o, rays_d = rays
         condition = portrait.head.encoder(self._driving[batch.frames], config.condition_noise, self._generator)
         samples = portrait.sample_head(
-            rays_o, rays_d, condition, self._pose_features[batch.frames][:, :POSE_VALUES], batch.slot, self.sample_step, MAX_SAMPLES,
+            rays_o, rays_d, condition, batch.slot, self.sample_step, MAX_SAMPLES,
             jitter=torch.rand(len(batch), generator=self._generator).to(self.device), amp=config.amp,
         )
         magnitude = samples.motion.abs().mean(-1, keepdim=True)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from .. import ops
 from .condition import ConditionEncoder
 from .layers import MLP, TruncatedExp
-from .pose import POSE_VALUES
 
 DIRECTION_VALUES = 16  # spherical harmonics of degree 4
 # Density [1/m] of a network output of zero: a head's depth of it lets about a fifth of the light through.
@@ -31,7 +30,6 @@ class HeadSpec:
         geometry: features handed from the density network to the colour network.
         condition: size of the encoded driving values.
         layers: hidden layers of each network.
-        appearance: number of values that tell how a frame's light falls: its head pose.
         reach: farthest that a point moves along an axis [m].
     """
 
@@ -48,7 +46,6 @@ class HeadSpec:
     geometry: int = 31
     condition: int = 16
     layers: int = 1
-    appearance: int = POSE_VALUES
     reach: float = 0.02
 
     def to_dict(self) -> dict:
@@ -72,7 +69,7 @@ class HeadField(nn.Module):
     draws a displacement, which carries the point to where it is when the face is at rest, and gates on the encoded
     landmarks (the region attention of ER-NeRF). At the place at rest a fine 3D hash grid is read (instant-NGP); it and
     the gated landmarks, which tell what no displacement can (teeth appear, creases darken), give density, and with the
-    direction and the head's pose (light stays where it is while the head turns), colour. The fine grid then holds one face instead of one per expression.
+    direction, colour. The fine grid then holds one face instead of one per expression.
 
     Buffers: aabb [6], the box of head space that the field fills [m].
     """
@@ -87,13 +84,13 @@ class HeadField(nn.Module):
         hidden = [spec.hidden] * spec.layers
         self.motion_net = MLP([self.motion_spec.width, *hidden, 3 + spec.condition], per_frame=spec.condition)
         self.density_net = MLP([self.position_spec.width + spec.condition, *hidden, 1 + spec.geometry])
-        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, *hidden, 3], per_frame=spec.appearance)
+        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, *hidden, 3])
         self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
         with torch.no_grad():  # starts nearly at rest
             self.motion_net.layers[-1].weight[:3].mul_(0.05)
 
     def forward(
-        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor, appearance: Tensor,
+        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor,
         slot: Tensor | None = None, bf16: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Evaluate the field at M samples on N rays of F frames.
@@ -103,7 +100,6 @@ class HeadField(nn.Module):
             directions: [N,16] spherical harmonics of the view directions.
             ray: [M] ray of each sample.
             condition: [F,condition] encoded driving values (`encoder`).
-            appearance: [F,appearance] standardised head poses (`PoseCorrection.light`).
             slot: [N] frame of each ray; may be None if F = 1.
             bf16: networks in bfloat16.
 
@@ -120,7 +116,7 @@ class HeadField(nn.Module):
         gated = motion[:, 3:] * (condition if frame is None else of_frames(condition, frame))
         out = self.density_net([position, gated], bf16=bf16)
         sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0])
-        return sigma, torch.sigmoid(directed_colour(self.colour_net, out, directions, ray, appearance, slot, bf16)), motion
+        return sigma, torch.sigmoid(directed_colour(self.colour_net, out, directions, ray, bf16)), motion
 
     @torch.no_grad()
     def fused(self, tables: torch.dtype = torch.float32) -> ops.MovingField:
@@ -140,26 +136,24 @@ class HeadField(nn.Module):
         return F.pad(driving.flatten(), (0, self.spec.driving - driving.numel()))
 
     @torch.no_grad()
-    def frame_inputs(self, driving: Tensor, appearance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def frame_inputs(self, driving: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A frame's inputs of `ops.render_rays`: condition [C] and what it and the appearance add to first layers.
 
         Args:
             driving: [P,3] driving values of the frame; those that are missing at the end are at rest (a straight look).
-            appearance: [A] standardised head pose.
         """
-        condition, appearance = self.encoder(self.whole(driving)[None]), appearance[None]
-        biases = self.motion_net.frame_layer(condition), self.colour_net.frame_layer(appearance)
-        return condition[0], biases[0][0], biases[1][0]
+        condition = self.encoder(self.whole(driving)[None])
+        first = self.motion_net.frame_layer(condition)[0]
+        return condition[0], first, torch.zeros_like(first)
 
 
 def directed_colour(
-    net: MLP, out: Tensor, directions: Tensor, ray: Tensor, appearance: Tensor, slot: Tensor | None, bf16: bool
+    net: MLP, out: Tensor, directions: Tensor, ray: Tensor, bf16: bool
 ) -> Tensor:
-    """[M,3] colour before the sigmoid. Direction and appearance enter once a ray, `out` [M,1+geometry] whole."""
+    """[M,3] colour before the sigmoid. The direction enters once a ray, `out` [M,1+geometry] whole."""
     geometry = out.shape[1] - 1
-    of_frame = net.frame_layer(appearance)
     first, *others = net.weights
-    of_ray = directions @ first[:, geometry:].T + (of_frame if slot is None else of_frames(of_frame, slot))
+    of_ray = directions @ first[:, geometry:].T
     return ops.mlp([out], [F.pad(first[:, :geometry], (1, 0)), *others], of_ray, ray, bf16)
 
 

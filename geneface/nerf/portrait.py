@@ -62,14 +62,14 @@ class Portrait(nn.Module):
         self.register_buffer("torso_region", torch.ones(height, width, dtype=torch.bool))
 
     def sample_head(
-        self, rays_o: Tensor, rays_d: Tensor, condition: Tensor, appearance: Tensor, slot: Tensor | None,
+        self, rays_o: Tensor, rays_d: Tensor, condition: Tensor, slot: Tensor | None,
         step: float, max_samples: int, jitter: Tensor | None = None, amp: bool = False,
     ) -> HeadSamples:
         """March rays through the occupied cells and evaluate the head field.
 
         Args:
             rays_o, rays_d: [N,3] rays in head space [m], unit directions.
-            condition, appearance: [F,*] as for `HeadField`.
+            condition: [F,*] as for `HeadField`.
             slot: [N] frame of each ray, or None where F = 1.
             step: sample distance [m].
             amp: networks in bfloat16.
@@ -81,7 +81,7 @@ class Portrait(nn.Module):
         )
         x, ray = ops.sample_points(rays_o, rays_d, t, offsets)
         directions = ops.spherical_harmonics(rays_d)
-        sigma, rgb, motion = self.head(x, directions, ray, condition, appearance, slot, amp)
+        sigma, rgb, motion = self.head(x, directions, ray, condition, slot, amp)
         return HeadSamples(x, ray, t, dt, offsets, sigma, rgb, motion)
 
 

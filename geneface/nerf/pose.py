@@ -51,12 +51,8 @@ class PoseCorrection(nn.Module):
 
     def features(self, poses: Tensor, driving: Tensor) -> Tensor:
         """[T,12] standardised poses [T,4,4] and expressions [T,D]: what a correction depends on."""
-        expression = ((driving - self.face) @ self.components).clamp(-CLAMP, CLAMP)
-        return torch.cat([self.light(poses), expression], dim=1)
-
-    def light(self, poses: Tensor) -> Tensor:
-        """[T,6] standardised poses: what the light on a head depends on."""
-        return ((self._pose_values(poses) - self.mean) / self.deviation).clamp(-CLAMP, CLAMP)
+        pose = (self._pose_values(poses) - self.mean) / self.deviation
+        return torch.cat([pose, (driving - self.face) @ self.components], dim=1).clamp(-CLAMP, CLAMP)
 
     def _pose_values(self, poses: Tensor) -> Tensor:
         return torch.cat([rotation_vectors(self.rotation.T @ poses[:, :3, :3]), poses[:, :3, 3]], dim=1)

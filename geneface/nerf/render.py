@@ -89,7 +89,7 @@ def render_layers(
     rows = _box_pixels(constants.box, seen_from, intrinsics, width, height)
     rays_o, rays_d = camera_rays(intrinsics, invert_rigid(seen_from), pixels[rows])
     image[rows], alpha[rows], depth[rows] = ops.render_rays(
-        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks, portrait.pose.light(head_to_camera[None])[0]),
+        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks),
         portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
         early_stop=1 - HIDDEN,
     )
@@ -231,12 +231,29 @@ class AvatarRenderer:
             rgb [N,3] and distance [N] [m], both premultiplied, and alpha [N].
         """
         move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
-        inputs = self.portrait.head.frame_inputs(move(landmarks), torch.zeros(self.portrait.head.spec.appearance, device=self.device))
+        inputs = self.portrait.head.frame_inputs(move(landmarks))
         rgb, alpha, distance = ops.render_rays(
             move(rays_o), move(rays_d), self._constants.field, *inputs, self.portrait.occupancy.bits,
             self.portrait.occupancy.size, self._step / 2, 2 * MAX_SAMPLES, near, early_stop=1 - HIDDEN,
         )
         return rgb.cpu().numpy(), distance.cpu().numpy(), alpha.cpu().numpy()
+
+    @torch.no_grad()
+    def rays(self, landmarks: np.ndarray, pixels: np.ndarray, head_to_camera: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The head alone at image positions: colours [N,3], premultiplied, and opacity [N].
+
+        Args:
+            landmarks, head_to_camera: as for `frame`. pixels: [N,2] image positions [px].
+        """
+        move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
+        head, driving = self.portrait.head, move(np.array(landmarks))
+        pose = self.portrait.pose.head_to_camera(move(np.array(head_to_camera))[None], head.whole(driving)[None])[0]
+        rgb, alpha, _ = ops.render_rays(
+            *camera_rays(self._intrinsics, invert_rigid(pose), move(pixels)), self._constants.field,
+            *head.frame_inputs(driving), self.portrait.occupancy.bits, self.portrait.occupancy.size, self._step,
+            MAX_SAMPLES, MIN_NEAR_M, early_stop=1 - HIDDEN,
+        )
+        return rgb, alpha
 
     def layers(
         self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()

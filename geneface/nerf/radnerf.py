@@ -1,0 +1,85 @@
+"""RAD-NeRF's head field, for comparison: density and colour driven through ambient coordinates."""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .. import ops
+from .condition import ConditionEncoder
+from .head import DENSITY_SCALE, DIRECTION_VALUES, directed_colour
+from .layers import MLP, TruncatedExp
+
+
+@dataclass(frozen=True)
+class RadNerfSpec:
+    """Sizes of RAD-NeRF's head field. JSON values, kept in the avatar. Names as in `HeadSpec`.
+
+    Attributes:
+        ambient_levels, ambient_resolution, ambient_log2_table_size: 2D grid over ambient coordinates.
+    """
+
+    driving: int = 207
+    levels: int = 16
+    base_resolution: int = 16
+    max_resolution: int = 2048
+    log2_table_size: int = 16
+    ambient_levels: int = 16
+    ambient_resolution: int = 2048
+    ambient_log2_table_size: int = 16
+    hidden: int = 64
+    geometry: int = 31
+    condition: int = 32
+    layers: int = 1
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @property
+    def position_grid(self) -> ops.GridSpec:
+        return ops.GridSpec(3, self.levels, 2, self.base_resolution, self.max_resolution, self.log2_table_size)
+
+    @property
+    def ambient_grid(self) -> ops.GridSpec:
+        return ops.GridSpec(
+            2, self.ambient_levels, 2, self.base_resolution, self.ambient_resolution, self.ambient_log2_table_size
+        )
+
+
+class RadNerfHead(nn.Module):
+    """Tang et al., "Real-time neural radiance talking portrait synthesis via audio-spatial decomposition" (2022).
+
+    A 3D hash grid describes the point; a small network maps it and the encoded driving values to two ambient
+    coordinates, at which a 2D grid is read; both give density, and with the direction, colour. Here it is driven by
+    landmarks (as in GeneFace) and has no per-frame codes. Called as `HeadField` is; there is no fused kernel for it.
+
+    Buffers: aabb [6], the box of head space that the field fills [m].
+    """
+
+    def __init__(self, spec: RadNerfSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.position_spec, self.ambient_spec = spec.position_grid, spec.ambient_grid
+        self.position_table = nn.Parameter(torch.empty(self.position_spec.rows, 2).uniform_(-1e-4, 1e-4))
+        self.ambient_table = nn.Parameter(torch.empty(self.ambient_spec.rows, 2).uniform_(-1e-4, 1e-4))
+        self.encoder = ConditionEncoder(spec.driving, spec.condition)
+        hidden = [spec.hidden] * spec.layers
+        self.ambient_net = MLP([self.position_spec.width, *hidden, 2], per_frame=spec.condition)
+        self.density_net = MLP([self.position_spec.width + self.ambient_spec.width, *hidden, 1 + spec.geometry])
+        self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, *hidden, 3])
+        self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
+
+    def forward(
+        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor,
+        slot: Tensor | None = None, bf16: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `HeadField.forward`; the last result is [M,2] ambient coordinates in (-1,1)."""
+        low, high = self.aabb[:3], self.aabb[3:]
+        frame = None if slot is None else slot[ray]
+        position = ops.grid_encode((x - low) / (high - low), self.position_table, self.position_spec)
+        ambient = torch.tanh(self.ambient_net([position], condition, frame, bf16))
+        moved = ops.grid_encode(ambient * 0.5 + 0.5, self.ambient_table, self.ambient_spec)
+        out = self.density_net([position, moved], bf16=bf16)
+        sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0])
+        return sigma, torch.sigmoid(directed_colour(self.colour_net, out, directions, ray, bf16)), ambient
