@@ -39,11 +39,12 @@ class FitConfig:
     """Prepared person to avatar. Learning rates and schedules follow the share of the budget used:
     time or steps, whichever is further on."""
 
-    minutes: float = 60.0  # time limit of the whole fit, evaluation not counted
+    minutes: float = 23.5  # time limit of the optimisation; reading the frames and measuring come on top
     steps: int = 60000  # most optimisation steps
     rays: int = 6144  # most rays per step
     samples: int = 24576  # samples per step aimed at: fewer rays while rays are long
     frames_per_step: int = 6  # training frames that a step's rays come from
+    field: str = "moving"  # the head: moving, points move to a face at rest; rad-nerf, RAD-NeRF's, to compare with
     levels: int = 16  # levels of the 3D and the torso grid
     log2_table_size: int = 16  # rows per level, as a power of two
     hidden: int = 64  # width of the networks

@@ -12,11 +12,13 @@ from ..nerf.condition import LEAST_DEVIATION_M
 from ..nerf.head import HeadSpec
 from ..nerf.occupancy import DepthBand
 from ..nerf.portrait import Portrait
+from ..nerf.radnerf import RadNerfSpec
 from ..nerf.torso import TorsoSpec, pose_values
 from ..types import CANONICAL_LANDMARKS, MotionSequence, PreparedPerson
 from .sampler import FrameStore, landmark_boxes, mask_boxes
 
 CARVE_VIEWS = 80
+MOVING, RAD_NERF = "moving", "rad-nerf"  # head fields
 BEHIND_FACE_M = 0.12  # room behind the deepest landmark (before the ears) for ears and hair
 BEFORE_FACE_M = 0.03
 
@@ -83,6 +85,8 @@ def build_portrait(
         motion: driving landmarks of all frames of the person.
         face_points: [P,3] the person's own landmarks in head space [m], for the depth band; None if unknown.
     """
+    if config.field not in (MOVING, RAD_NERF):
+        raise UserError(f"field: {config.field!r} is not known; give {MOVING} or {RAD_NERF}")
     width, height = person.size
     side = max(width, height)
     intrinsics = torch.from_numpy(person.camera.intrinsics).float()
@@ -91,7 +95,7 @@ def build_portrait(
     landmarks = driving[:, :CANONICAL_LANDMARKS]
     # Two grid cells a pixel suffice: the head covers about half of the image.
     finest = int(np.clip(side * 2, 128, 2048))
-    head = HeadSpec(
+    head = (RadNerfSpec if config.field == RAD_NERF else HeadSpec)(
         driving=driving[0].numel(), levels=config.levels, max_resolution=finest,
         log2_table_size=config.log2_table_size, hidden=config.hidden,
     )

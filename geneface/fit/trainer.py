@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .. import ops
 from ..config import FitConfig
 from ..nerf.cameras import camera_rays, invert_rigid
+from ..nerf.head import HeadField
 from ..nerf.portrait import HeadSamples, Portrait, over
 from ..nerf.torso import pose_values
 from .losses import LossWeights, patch_distance, portrait_losses
@@ -66,7 +67,7 @@ class Trainer:
         """
         Args:
             portrait: on the device that is to compute.
-            driving: [T,69,3] `MotionSequence.driving` of the training frames [m].
+            driving: [T,69,3] `MotionSequence.driving` of the training frames [m]; [T,68,3] for a straight look.
             poses: [T,4,4] head-to-camera transforms of the same, as tracked.
             intrinsics: [3,3] [px].
             perceptual: distance of two pictures [1,3,H,W]; None to fit without.
@@ -77,7 +78,7 @@ class Trainer:
         self.portrait, self.sampler, self.config = portrait, sampler, config
         height, width = portrait.torso_region.shape
         self._side = max(width, height)
-        self._driving, self._intrinsics = driving.flatten(1), intrinsics
+        self._driving, self._intrinsics = portrait.head.whole(driving), intrinsics
         self._cam_to_world = invert_rigid(poses)
         self._pose_features = portrait.pose.features(poses, self._driving)
         self._pose_values = pose_values(driving, poses, intrinsics, self._side)
@@ -224,7 +225,8 @@ class Trainer:
             rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated, codes,
             batch, weights,
         )
-        terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
+        if isinstance(portrait.head, HeadField):
+            terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
         if config.correct_poses:
             terms["pose"] = weights.pose * portrait.pose.size(batch.frames)
         if batch.patch:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from .. import ops
 from .condition import ConditionEncoder
 from .layers import MLP, TruncatedExp
+from .occupancy import OccupancyGrid
 
 DIRECTION_VALUES = 16  # spherical harmonics of degree 4
 # Density [1/m] of a network output of zero: a head's depth of it lets about a fifth of the light through.
@@ -132,19 +133,31 @@ class HeadField(nn.Module):
         )
 
     def whole(self, driving: Tensor) -> Tensor:
-        """[driving] values [P,3] of a frame, with zeros for those that are missing at the end."""
-        return F.pad(driving.flatten(), (0, self.spec.driving - driving.numel()))
+        """[...,driving] values [...,P,3] of frames; those that are missing at the end are at rest (a straight look)."""
+        flat = driving.flatten(-2)
+        return F.pad(flat, (0, self.spec.driving - flat.shape[-1]))
 
     @torch.no_grad()
     def frame_inputs(self, driving: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A frame's inputs of `ops.render_rays`: condition [C] and what it and the appearance add to first layers.
-
-        Args:
-            driving: [P,3] driving values of the frame; those that are missing at the end are at rest (a straight look).
-        """
+        """A frame's inputs of `ops.render_rays`: condition [C] and what it adds to first layers. driving: [P,3]."""
         condition = self.encoder(self.whole(driving)[None])
         first = self.motion_net.frame_layer(condition)[0]
         return condition[0], first, torch.zeros_like(first)
+
+    def draw(
+        self, prepared: ops.MovingField, rays_o: Tensor, rays_d: Tensor, driving: Tensor, occupancy: OccupancyGrid,
+        step: float, max_samples: int, near: float, early_stop: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A frame's rays in one op: rgb [N,3], alpha [N] and depth [N], premultiplied.
+
+        Args:
+            prepared: what `fused` gave, for many frames. rays_o, rays_d: [N,3] in head space. driving: [P,3] values.
+            step, max_samples, near, early_stop: as for `ops.render_rays`.
+        """
+        return ops.render_rays(
+            rays_o, rays_d, prepared, *self.frame_inputs(driving), occupancy.bits, occupancy.size, step, max_samples,
+            near, early_stop=early_stop,
+        )
 
 
 def directed_colour(

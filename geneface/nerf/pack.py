@@ -10,8 +10,10 @@ from ..errors import UserError
 from ..types import Avatar
 from .head import HeadSpec
 from .portrait import Portrait
+from .radnerf import RadNerfSpec
 from .torso import TorsoSpec
 
+KINDS = {HeadSpec: "geneface-moving", RadNerfSpec: "rad-nerf"}
 # Needed to fit, not to render.
 _FIT_ONLY = ("occupancy.hull", "occupancy.seen", "torso_motions", "pose.residual")
 _HALF = ("table", "codes")  # names of what is stored in 16 bits: large, and of limited range
@@ -25,7 +27,7 @@ def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict
     """
     height, width = portrait.torso_region.shape
     field = {
-        "kind": "geneface-moving", "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
+        "kind": KINDS[type(portrait.head.spec)], "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
         "frames": len(portrait.torso_codes), "grid_size": portrait.occupancy.size, "width": width, "height": height,
         "step_m": step,
     }
@@ -49,13 +51,14 @@ def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portr
         UserError: the avatar's field is of a kind or shape that this version does not know.
     """
     field = avatar.field
-    if field.get("kind") != "geneface-moving":
+    specs = {kind: spec for spec, kind in KINDS.items()}
+    if field.get("kind") not in specs:
         raise UserError(f"avatar holds a field of kind {field.get('kind')!r}; install the version that made it")
     if "lattice" not in field.get("torso", ()):
         raise UserError("avatar was fitted by an older version, whose torso moved otherwise; fit it again")
     try:
         portrait = Portrait(
-            HeadSpec(**field["head"]), TorsoSpec(**field["torso"]), field["frames"], field["grid_size"],
+            specs[field["kind"]](**field["head"]), TorsoSpec(**field["torso"]), field["frames"], field["grid_size"],
             field["width"], field["height"],
         )
         state = portrait.state_dict()

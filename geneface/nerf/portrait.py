@@ -10,6 +10,7 @@ from .. import ops
 from .head import HeadField, HeadSpec
 from .occupancy import OccupancyGrid
 from .pose import PoseCorrection
+from .radnerf import RadNerfHead, RadNerfSpec
 from .torso import TorsoField, TorsoSpec
 
 MIN_NEAR_M = 0.05
@@ -51,10 +52,11 @@ class Portrait(nn.Module):
     """
 
     def __init__(
-        self, head: HeadSpec, torso: TorsoSpec, frames: int, grid_size: int, width: int, height: int
+        self, head: HeadSpec | RadNerfSpec, torso: TorsoSpec, frames: int, grid_size: int, width: int, height: int
     ) -> None:
         super().__init__()
-        self.head, self.torso = HeadField(head), TorsoField(torso)
+        self.head = RadNerfHead(head) if isinstance(head, RadNerfSpec) else HeadField(head)
+        self.torso = TorsoField(torso)
         self.occupancy = OccupancyGrid(grid_size)
         self.pose = PoseCorrection(frames, head.driving)
         self.torso_codes = nn.Parameter(torch.zeros(frames, torso.appearance))

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from .. import ops
 from .condition import ConditionEncoder
-from .head import DENSITY_SCALE, DIRECTION_VALUES, directed_colour
+from .head import DENSITY_SCALE, DIRECTION_VALUES, HeadField, directed_colour
 from .layers import MLP, TruncatedExp
+from .occupancy import OccupancyGrid
+
+CHUNK = 16384  # rays drawn at once: bounds memory
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,28 @@ class RadNerfHead(nn.Module):
         self.density_net = MLP([self.position_spec.width + self.ambient_spec.width, *hidden, 1 + spec.geometry])
         self.colour_net = MLP([spec.geometry + DIRECTION_VALUES, *hidden, 3])
         self.register_buffer("aabb", torch.tensor([-1.0, -1, -1, 1, 1, 1]))
+
+    whole = HeadField.whole
+
+    def fused(self, tables: torch.dtype = torch.float32) -> None:
+        """Nothing: this field is drawn from its parts."""
+
+    @torch.no_grad()
+    def draw(
+        self, prepared: None, rays_o: Tensor, rays_d: Tensor, driving: Tensor, occupancy: OccupancyGrid, step: float,
+        max_samples: int, near: float, early_stop: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `HeadField.draw`; `early_stop` spares nothing here."""
+        condition, parts = self.encoder(self.whole(driving[None])), []
+        for o, d in zip(rays_o.split(CHUNK), rays_d.split(CHUNK)):
+            t, dt, offsets = ops.march_rays(
+                o, d, *ops.near_far_from_aabb(o, d, self.aabb, near), occupancy.bits, self.aabb, occupancy.size, step,
+                max_samples,
+            )
+            x, ray = ops.sample_points(o, d, t, offsets)
+            sigma, rgb, _ = self(x, ops.spherical_harmonics(d), ray, condition)
+            parts.append(ops.composite(sigma, rgb, t, dt, offsets))
+        return tuple(torch.cat(column) for column in zip(*parts)) if parts else (rays_o, rays_o[:, 0], rays_o[:, 0])
 
     def forward(
         self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor,

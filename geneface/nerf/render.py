@@ -48,11 +48,11 @@ class Constants:
     """What is the same in all frames of a portrait.
 
     Attributes:
-        field: the head field as `ops.render_rays` takes it.
+        field: the head field as its `draw` takes it.
         box: [6] the box in head space [m] that holds all occupied cells.
     """
 
-    field: ops.AmbientField
+    field: ops.MovingField | None
     box: Tensor
 
     @classmethod
@@ -84,14 +84,12 @@ def render_layers(
     pixels = image_pixels(width, height, plate.device)
     constants = constants or Constants.of(portrait, amp)
     image, alpha, depth = (plate.new_zeros(len(pixels), *shape) for shape in ((3,), (), ()))
-    corrected = portrait.pose.head_to_camera(head_to_camera[None], portrait.head.whole(landmarks)[None])[0]
+    corrected = portrait.pose.head_to_camera(head_to_camera[None], portrait.head.whole(landmarks[None]))[0]
     seen_from = corrected if move is None else move.pose(corrected)
     rows = _box_pixels(constants.box, seen_from, intrinsics, width, height)
     rays_o, rays_d = camera_rays(intrinsics, invert_rigid(seen_from), pixels[rows])
-    image[rows], alpha[rows], depth[rows] = ops.render_rays(
-        rays_o, rays_d, constants.field, *portrait.head.frame_inputs(landmarks),
-        portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M,
-        early_stop=1 - HIDDEN,
+    image[rows], alpha[rows], depth[rows] = portrait.head.draw(
+        constants.field, rays_o, rays_d, landmarks, portrait.occupancy, step, MAX_SAMPLES, MIN_NEAR_M, 1 - HIDDEN
     )
     if move is not None:
         closed = close_gaps(image.view(height, width, 3), alpha.view(height, width), depth.view(height, width))
@@ -231,10 +229,9 @@ class AvatarRenderer:
             rgb [N,3] and distance [N] [m], both premultiplied, and alpha [N].
         """
         move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
-        inputs = self.portrait.head.frame_inputs(move(landmarks))
-        rgb, alpha, distance = ops.render_rays(
-            move(rays_o), move(rays_d), self._constants.field, *inputs, self.portrait.occupancy.bits,
-            self.portrait.occupancy.size, self._step / 2, 2 * MAX_SAMPLES, near, early_stop=1 - HIDDEN,
+        rgb, alpha, distance = self.portrait.head.draw(
+            self._constants.field, move(rays_o), move(rays_d), move(landmarks), self.portrait.occupancy,
+            self._step / 2, 2 * MAX_SAMPLES, near, 1 - HIDDEN,
         )
         return rgb.cpu().numpy(), distance.cpu().numpy(), alpha.cpu().numpy()
 
@@ -247,11 +244,10 @@ class AvatarRenderer:
         """
         move = partial(torch.as_tensor, dtype=torch.float32, device=self.device)
         head, driving = self.portrait.head, move(np.array(landmarks))
-        pose = self.portrait.pose.head_to_camera(move(np.array(head_to_camera))[None], head.whole(driving)[None])[0]
-        rgb, alpha, _ = ops.render_rays(
-            *camera_rays(self._intrinsics, invert_rigid(pose), move(pixels)), self._constants.field,
-            *head.frame_inputs(driving), self.portrait.occupancy.bits, self.portrait.occupancy.size, self._step,
-            MAX_SAMPLES, MIN_NEAR_M, early_stop=1 - HIDDEN,
+        pose = self.portrait.pose.head_to_camera(move(np.array(head_to_camera))[None], head.whole(driving[None]))[0]
+        rgb, alpha, _ = head.draw(
+            self._constants.field, *camera_rays(self._intrinsics, invert_rigid(pose), move(pixels)), driving,
+            self.portrait.occupancy, self._step, MAX_SAMPLES, MIN_NEAR_M, 1 - HIDDEN,
         )
         return rgb, alpha
 
