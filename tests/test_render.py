@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 33, 26  # odd, and not square
 def avatar() -> Avatar:
     """An untrained avatar: its head is a fog, but all of its file is there."""
     torch.manual_seed(0)
-    head = HeadSpec(levels=4, max_resolution=32, log2_table_size=9, ambient_levels=2, ambient_resolution=32, hidden=16)
+    head = HeadSpec(levels=4, max_resolution=32, log2_table_size=9, motion_levels=2, motion_resolution=32, hidden=16)
     torso = TorsoSpec(levels=4, max_resolution=32, log2_table_size=9, hidden=16)
     portrait = Portrait(head, torso, 5, 16, WIDTH, HEIGHT)
     portrait.head.aabb.copy_(torch.tensor([-0.08, -0.11, -0.1, 0.08, 0.11, 0.1]))

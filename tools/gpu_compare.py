@@ -94,9 +94,9 @@ def graph(avatar: Avatar, precision: torch.dtype) -> dict[str, float]:
     }
 
 
-def products(field: ops.AmbientField) -> int:
+def products(field: ops.MovingField) -> int:
     """Multiplications of the networks for one sample."""
-    return sum(weight.numel() for net in (field.ambient_net, field.density_net, field.colour_net) for weight in net)
+    return sum(weight.numel() for net in (field.motion_net, field.density_net, field.colour_net) for weight in net)
 
 
 @torch.no_grad()

@@ -67,8 +67,8 @@ public:
 
     explicit PacketField(const Field& field)
         : field(field),
-          ambient_net(field.ambient_weights, 2 * field.position_count, 2 * field.position_count, field.hidden,
-                      field.layers, 2 + field.condition_size, 0),
+          motion_net(field.motion_weights, 2 * field.motion_count, 2 * field.motion_count, field.hidden,
+                     field.layers, 3 + field.condition_size, 0),
           density_net(field.density_weights, density_inputs(field), density_inputs(field), field.hidden, field.layers,
                       1 + field.geometry, 1),
           colour_net(field.colour_weights, field.geometry + kDirectionValues, field.geometry, field.hidden,
@@ -76,27 +76,29 @@ public:
 
     // unit [3][kPacket] positions in the unit cube, ray_bias [hidden][kPacket] -> sigma [kPacket], rgb [3][kPacket].
     void evaluate(const float* unit, const float* ray_bias, Workspace& work, float* sigma, float* rgb) const {
-        const int encoded = 2 * field.position_count, described = encoded + 2 * field.ambient_count;
+        const int encoded = 2 * field.position_count;
         Unit* x = work.x;
         float* out = work.out;
-        encode_packet_levels<3>(field.position_levels, field.position_count,
-                                static_cast<const Entry*>(field.position_table), unit,
-                                [x](int l, int i, Float a, Float b) { store_pair<Precision>(x, 2 * l, i, a, b); });
-        ambient_net.run(x, OutputBias{field.ambient_bias}, work.a, work.b, out);
-        for (int i = 0; i < 2 * kPacket; i += kLanes)
-            store(out + i, product(tanh(load(out + i)), set1(0.5f)) + set1(0.5f));
+        const auto put = [x](int l, int i, Float a, Float b) { store_pair<Precision>(x, 2 * l, i, a, b); };
+        encode_packet_levels<3>(field.motion_levels, field.motion_count,
+                                static_cast<const Entry*>(field.motion_table), unit, put);
+        motion_net.run(x, OutputBias{field.motion_bias}, work.a, work.b, out);
+        for (int d = 0; d < 3; ++d) {
+            const Float reach = set1(unit_reach(field, d));
+            for (int i = d * kPacket; i < (d + 1) * kPacket; i += kLanes)
+                store(out + i, fma(tanh(load(out + i)), reach, load(unit + i)));
+        }
         for (int c = 0; c < field.condition_size; c += 2) {
             const bool pair = c + 1 < field.condition_size;
             const Float even = set1(field.condition[c]), odd = set1(pair ? field.condition[c + 1] : 0.f);
             for (int i = 0; i < kPacket; i += kLanes) {
-                const Float first = tanh(load(out + (2 + c) * kPacket + i)) * even;
-                const Float second = pair ? tanh(load(out + (3 + c) * kPacket + i)) * odd : zero();
-                store_pair<Precision>(x, described + c, i, first, second);
+                const Float first = tanh(load(out + (3 + c) * kPacket + i)) * even;
+                const Float second = pair ? tanh(load(out + (4 + c) * kPacket + i)) * odd : zero();
+                store_pair<Precision>(x, encoded + c, i, first, second);
             }
         }
-        encode_packet_levels<2>(
-            field.ambient_levels, field.ambient_count, static_cast<const Entry*>(field.ambient_table), out,
-            [x, encoded](int l, int i, Float a, Float b) { store_pair<Precision>(x, encoded + 2 * l, i, a, b); });
+        encode_packet_levels<3>(field.position_levels, field.position_count,
+                                static_cast<const Entry*>(field.position_table), out, put);
         density_net.run(x, NoBias(), work.a, work.b, out);
         const Float scale = set1(field.density_scale), limit = set1(field.density_limit);
         for (int i = 0; i < kPacket; i += kLanes)
@@ -112,11 +114,9 @@ public:
     const Field field;
 
 private:
-    static int density_inputs(const Field& field) {
-        return 2 * (field.position_count + field.ambient_count) + field.condition_size;
-    }
+    static int density_inputs(const Field& field) { return 2 * field.position_count + field.condition_size; }
 
-    PackedNetwork<Precision> ambient_net, density_net, colour_net;
+    PackedNetwork<Precision> motion_net, density_net, colour_net;
 };
 
 }  // namespace geneface

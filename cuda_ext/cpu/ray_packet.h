@@ -111,9 +111,8 @@ private:
 
     void place(int lane, float t) {
         const float *o = task.rays_o + 3 * ray[lane], *d = task.rays_d + 3 * ray[lane];
-        const float* aabb = packet_field.field.aabb;
         for (int i = 0; i < 3; ++i)
-            unit[i * kPacket + lane] = (o[i] + t * d[i] - aabb[i]) / (aabb[i + 3] - aabb[i]);
+            unit[i * kPacket + lane] = unit_position(packet_field.field, i, o[i] + t * d[i]);
         distance[lane] = t;
         ++count[lane];
     }

@@ -77,7 +77,7 @@ int geneface_render_rays(const geneface_field* given, int64_t n, const float* ra
     if (!make_field(*given, field)) return -1;
     if (n <= 0) return 0;
     const uintptr_t row = given->bf16 ? 4 : 8;  // bytes, read at once
-    if (reinterpret_cast<uintptr_t>(field.position_table) % row || reinterpret_cast<uintptr_t>(field.ambient_table) % row)
+    if (reinterpret_cast<uintptr_t>(field.position_table) % row || reinterpret_cast<uintptr_t>(field.motion_table) % row)
         return -1;
     const Rays rays{rays_o, rays_d, n,       min_near, step,    early_stop,
                     max_samples, image, alpha, depth,    samples, reinterpret_cast<unsigned long long*>(scratch)};

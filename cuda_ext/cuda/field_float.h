@@ -17,9 +17,9 @@ struct Column {
 // Shared memory of a thread, in floats: inputs of the networks, and hidden values (two layers' where one network
 // has more than one).
 inline __host__ __device__ int input_values(const Field& field) {
-    const int described = 2 * (field.position_count + field.ambient_count) + field.condition_size;
-    const int coloured = field.geometry + kDirectionValues;
-    return described > coloured ? described : coloured;
+    const int described = 2 * field.position_count + field.condition_size, placed = 2 * field.motion_count;
+    const int coloured = field.geometry + kDirectionValues, most = described > coloured ? described : coloured;
+    return placed > most ? placed : most;
 }
 inline __host__ __device__ int thread_values(const Field& field) {
     return input_values(field) + (field.layers > 1 ? 2 : 1) * field.hidden;
@@ -70,26 +70,28 @@ template <class Entry>
 __device__ __forceinline__ void float_field(const Field& field, const float* position, const float* direction,
                                             const Column& x, const Column& y, const Column& z, float& sigma,
                                             float* rgb) {
-    const int encoded = 2 * field.position_count, described = encoded + 2 * field.ambient_count;
-    float unit[3], ambient[2];
-    for (int i = 0; i < 3; ++i) unit[i] = (position[i] - field.aabb[i]) / (field.aabb[i + 3] - field.aabb[i]);
+    const int encoded = 2 * field.position_count;
+    float unit[3];
+    for (int i = 0; i < 3; ++i) unit[i] = unit_position(field, i, position[i]);
+    for (int l = 0; l < field.motion_count; ++l)
+        encode_level<3>(field.motion_levels[l], static_cast<const Entry*>(field.motion_table), unit, x[2 * l],
+                        x[2 * l + 1]);
+    float_network(field, field.motion_weights, 2 * field.motion_count, 3 + field.condition_size, field.motion_bias,
+                  x, y, z, [&](int o, float value) {
+                      value = tanhf(value);
+                      if (o == 0)
+                          unit[0] = multiply_add(value, unit_reach(field, 0), unit[0]);
+                      else if (o == 1)
+                          unit[1] = multiply_add(value, unit_reach(field, 1), unit[1]);
+                      else if (o == 2)
+                          unit[2] = multiply_add(value, unit_reach(field, 2), unit[2]);
+                      else
+                          x[encoded + o - 3] = value * field.condition[o - 3];
+                  });
     for (int l = 0; l < field.position_count; ++l)
         encode_level<3>(field.position_levels[l], static_cast<const Entry*>(field.position_table), unit, x[2 * l],
                         x[2 * l + 1]);
-    float_network(field, field.ambient_weights, encoded, 2 + field.condition_size, field.ambient_bias, x, y, z,
-                  [&](int o, float value) {
-                      value = tanhf(value);
-                      if (o == 0)
-                          ambient[0] = product(value, 0.5f) + 0.5f;
-                      else if (o == 1)
-                          ambient[1] = product(value, 0.5f) + 0.5f;
-                      else
-                          x[described + o - 2] = value * field.condition[o - 2];
-                  });
-    for (int l = 0; l < field.ambient_count; ++l)
-        encode_level<2>(field.ambient_levels[l], static_cast<const Entry*>(field.ambient_table), ambient,
-                        x[encoded + 2 * l], x[encoded + 2 * l + 1]);
-    float_network(field, field.density_weights, described + field.condition_size, 1 + field.geometry, nullptr, x, y, z,
+    float_network(field, field.density_weights, encoded + field.condition_size, 1 + field.geometry, nullptr, x, y, z,
                   [&](int o, float value) {
                       if (o == 0)
                           sigma = density(field, value);

@@ -16,9 +16,9 @@ GENEFACE_HD int tiles(int count, int size) { return (count + size - 1) / size; }
 
 // Where things lie in shared memory.
 struct HalfLayout {
-    int position, inputs, colour;        // columns of a sample's row that the networks read, multiples of 16
+    int place, inputs, colour;           // columns of a sample's row that the networks read, multiples of 16
     int width;                           // 16-bit values in a row
-    int ambient_weights, density_weights, colour_weights, weights;  // first value of each network, and all
+    int motion_weights, density_weights, colour_weights, weights;  // first value of each network, and all
 
     // Bytes that a block of so many warps needs.
     GENEFACE_HD size_t bytes(int warps) const {
@@ -29,17 +29,15 @@ struct HalfLayout {
 GENEFACE_HD HalfLayout half_layout(const Field& field) {
     HalfLayout out;
     const int columns = field.hidden / 8, rows = field.hidden / 16;
-    const int encoded = 2 * field.position_count;
-    out.position = 16 * tiles(encoded, 16);
-    out.inputs = 16 * tiles(encoded + 2 * field.ambient_count + field.condition_size, 16);
+    out.place = 16 * tiles(2 * field.motion_count, 16);
+    out.inputs = 16 * tiles(2 * field.position_count + field.condition_size, 16);
     out.colour = 16 * tiles(1 + field.geometry + kDirectionValues, 16);
-    int widest = out.position > out.inputs ? out.position : out.inputs;
+    int widest = out.place > out.inputs ? out.place : out.inputs;
     widest = out.colour > widest ? out.colour : widest;
     out.width = widest + 8;  // 8 more: the rows of a tile begin in different banks
     const int between = (field.layers - 1) * columns * rows;
-    out.ambient_weights = 0;
-    out.density_weights =
-        kTile * (columns * out.position / 16 + between + tiles(2 + field.condition_size, 8) * rows);
+    out.motion_weights = 0;
+    out.density_weights = kTile * (columns * out.place / 16 + between + tiles(3 + field.condition_size, 8) * rows);
     out.colour_weights = out.density_weights +
                          kTile * (columns * out.inputs / 16 + between + tiles(1 + field.geometry, 8) * rows);
     out.weights = out.colour_weights + kTile * (columns * out.colour / 16 + between + rows);
@@ -172,12 +170,11 @@ __device__ __forceinline__ void store_half(uint16_t* to, float value) {
 }
 
 // Features of one position at all levels, from bfloat16 tables.
-template <int D>
 __device__ __forceinline__ void encode_halves(const GridLevel* levels, int count, const void* table, const float* x,
                                               uint16_t* to) {
     for (int l = 0; l < count; ++l) {
         float first, second;
-        encode_level<D>(levels[l], static_cast<const uint16_t*>(table), x, first, second);
+        encode_level<3>(levels[l], static_cast<const uint16_t*>(table), x, first, second);
         store_half(to + 2 * l, first);
         store_half(to + 2 * l + 1, second);
     }
@@ -186,7 +183,7 @@ __device__ __forceinline__ void encode_halves(const GridLevel* levels, int count
 // A warp's workplace: a row of inputs and four results for each of its samples.
 struct HalfRows {
     uint16_t* inputs;
-    float* results;  // [32][4]: ambient coordinates, then red, green, blue, density
+    float* results;  // [32][4]: displacement in shares of the reach, then red, green, blue, density
     int width;
 };
 
@@ -196,30 +193,31 @@ __device__ __forceinline__ void half_field(const Field& field, const HalfLayout&
                                            const HalfRows& rows, bool found, const float* position,
                                            const float* direction) {
     const int lane = static_cast<int>(threadIdx.x % kWarp), width = rows.width;
-    const int encoded = 2 * field.position_count, described = encoded + 2 * field.ambient_count;
-    const int inputs = described + field.condition_size, outputs = 1 + field.geometry;
+    const int encoded = 2 * field.position_count, inputs = encoded + field.condition_size;
+    const int outputs = 1 + field.geometry;
     uint16_t* own = rows.inputs + lane * width;
+    float unit[3];
     if (found) {
-        float unit[3];
-        for (int i = 0; i < 3; ++i) unit[i] = (position[i] - field.aabb[i]) / (field.aabb[i + 3] - field.aabb[i]);
-        encode_halves<3>(field.position_levels, field.position_count, field.position_table, unit, own);
-        for (int i = encoded; i < layout.position; ++i) own[i] = 0;
+        for (int i = 0; i < 3; ++i) unit[i] = unit_position(field, i, position[i]);
+        encode_halves(field.motion_levels, field.motion_count, field.motion_table, unit, own);
+        for (int i = 2 * field.motion_count; i < layout.place; ++i) own[i] = 0;
     }
     __syncwarp();
-    half_network<Hidden>(weights + layout.ambient_weights, field.layers, layout.position / 16,
-                         tiles(2 + field.condition_size, 8), field.ambient_bias, rows.inputs, width,
+    half_network<Hidden>(weights + layout.motion_weights, field.layers, layout.place / 16,
+                         tiles(3 + field.condition_size, 8), field.motion_bias, rows.inputs, width,
                          [&](int row, int column, float value) {
                              value = tanhf(value);
-                             if (column < 2)
-                                 rows.results[4 * row + column] = product(value, 0.5f) + 0.5f;
-                             else if (column < 2 + field.condition_size)
-                                 store_half(rows.inputs + row * width + described + column - 2,
-                                            value * field.condition[column - 2]);
+                             if (column < 3)
+                                 rows.results[4 * row + column] = value;
+                             else if (column < 3 + field.condition_size)
+                                 store_half(rows.inputs + row * width + encoded + column - 3,
+                                            value * field.condition[column - 3]);
                          });
     __syncwarp();
     if (found) {
-        encode_halves<2>(field.ambient_levels, field.ambient_count, field.ambient_table, rows.results + 4 * lane,
-                         own + encoded);
+        for (int i = 0; i < 3; ++i)
+            unit[i] = multiply_add(rows.results[4 * lane + i], unit_reach(field, i), unit[i]);
+        encode_halves(field.position_levels, field.position_count, field.position_table, unit, own);
         for (int i = inputs; i < layout.inputs; ++i) own[i] = 0;
     }
     __syncwarp();
@@ -253,10 +251,10 @@ __global__ void render_half(const __grid_constant__ Field field, const __grid_co
     uint16_t* all_rows = weights + layout.weights;
     float* all_results = reinterpret_cast<float*>(all_rows + warps * kWarp * layout.width);
     const HalfRows rows{all_rows + warp * kWarp * layout.width, all_results + warp * kWarp * 4, layout.width};
-    const int described = 2 * (field.position_count + field.ambient_count) + field.condition_size;
-    arrange_network(weights + layout.ambient_weights, field, field.ambient_weights, 2 * field.position_count,
-                    2 + field.condition_size, 0);
-    arrange_network(weights + layout.density_weights, field, field.density_weights, described, 1 + field.geometry, 0);
+    arrange_network(weights + layout.motion_weights, field, field.motion_weights, 2 * field.motion_count,
+                    3 + field.condition_size, 0);
+    arrange_network(weights + layout.density_weights, field, field.density_weights,
+                    2 * field.position_count + field.condition_size, 1 + field.geometry, 0);
     // The colour network reads the density network's outputs where they are; the first of them, the density, meets
     // a row of zeros.
     arrange_network(weights + layout.colour_weights, field, field.colour_weights, field.geometry + kDirectionValues, 3,

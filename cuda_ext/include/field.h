@@ -17,35 +17,36 @@ constexpr float kMidpoint = 0.5f;     // place of a sample in its step
 
 // A field with its levels laid out, to be passed to kernels by value. Pointers as in geneface_field.
 struct Field {
-    GridLevel position_levels[kMaxLevels], ambient_levels[kMaxLevels];
-    int position_count, ambient_count;  // levels; each has two features
-    const void *position_table, *ambient_table;
-    const float *ambient_weights, *density_weights, *colour_weights;
-    const float *ambient_bias, *colour_bias, *condition, *aabb;
+    GridLevel position_levels[kMaxLevels], motion_levels[kMaxLevels];
+    int position_count, motion_count;  // levels; each has two features
+    const void *position_table, *motion_table;
+    const float *motion_weights, *density_weights, *colour_weights;
+    const float *motion_bias, *colour_bias, *condition, *aabb;
     const uint8_t* occupancy;
     int grid_size, hidden, layers, condition_size, geometry;
-    float density_scale, density_limit;
+    float reach, density_scale, density_limit;
 };
 
 // False where the field is none that the kernels know.
 inline bool make_field(const geneface_field& given, Field& out) {
-    const geneface_grid &position = *given.position_grid, &ambient = *given.ambient_grid;
-    if (position.dims != 3 || ambient.dims != 2 || position.features != 2 || ambient.features != 2) return false;
-    if (position.levels > kMaxLevels || ambient.levels > kMaxLevels || given.layers < 1) return false;
-    const int encoded = 2 * position.levels, described = encoded + 2 * ambient.levels + given.condition_size;
-    if (given.hidden > kMaxWidth || described > kMaxWidth || given.geometry + kDirectionValues > kMaxWidth) return false;
+    const geneface_grid &position = *given.position_grid, &motion = *given.motion_grid;
+    if (position.dims != 3 || motion.dims != 3 || position.features != 2 || motion.features != 2) return false;
+    if (position.levels > kMaxLevels || motion.levels > kMaxLevels || given.layers < 1) return false;
+    const int described = 2 * position.levels + given.condition_size, moved = 3 + given.condition_size;
+    if (given.hidden > kMaxWidth || described > kMaxWidth || moved > kMaxWidth) return false;
+    if (given.geometry + kDirectionValues > kMaxWidth) return false;
     for (int l = 0; l < position.levels; ++l) out.position_levels[l] = make_level(position, l);
-    for (int l = 0; l < ambient.levels; ++l) out.ambient_levels[l] = make_level(ambient, l);
-    out.position_count = position.levels, out.ambient_count = ambient.levels;
-    out.position_table = given.position_table, out.ambient_table = given.ambient_table;
-    out.ambient_weights = given.ambient_weights, out.density_weights = given.density_weights;
+    for (int l = 0; l < motion.levels; ++l) out.motion_levels[l] = make_level(motion, l);
+    out.position_count = position.levels, out.motion_count = motion.levels;
+    out.position_table = given.position_table, out.motion_table = given.motion_table;
+    out.motion_weights = given.motion_weights, out.density_weights = given.density_weights;
     out.colour_weights = given.colour_weights;
-    out.ambient_bias = given.ambient_bias, out.colour_bias = given.colour_bias;
+    out.motion_bias = given.motion_bias, out.colour_bias = given.colour_bias;
     out.condition = given.condition, out.aabb = given.aabb;
     out.occupancy = given.occupancy, out.grid_size = given.grid_size;
     out.hidden = given.hidden, out.layers = given.layers;
     out.condition_size = given.condition_size, out.geometry = given.geometry;
-    out.density_scale = given.density_scale, out.density_limit = given.density_limit;
+    out.reach = given.reach, out.density_scale = given.density_scale, out.density_limit = given.density_limit;
     return true;
 }
 
@@ -149,23 +150,32 @@ GENEFACE_HD float density(const Field& field, float x) {
 
 GENEFACE_HD float sigmoid(float x) { return 1.f / (1.f + expf(-x)); }
 
+// Place in the unit cube of the field's box, along one axis, of a position of head space [m].
+GENEFACE_HD float unit_position(const Field& field, int axis, float position) {
+    return (position - field.aabb[axis]) / (field.aabb[axis + 3] - field.aabb[axis]);
+}
+
+// Length in the unit cube that a point can move along an axis.
+GENEFACE_HD float unit_reach(const Field& field, int axis) {
+    return field.reach / (field.aabb[axis + 3] - field.aabb[axis]);
+}
+
 // Density [1/m] and colour at a position of head space. ray_bias [hidden]: `direction_bias` of the ray.
 template <class Entry>
 GENEFACE_HD void evaluate_field(const Field& field, const float* position, const float* ray_bias, float& sigma,
                                 float* rgb) {
-    float x[kMaxWidth], y[kMaxWidth], z[kMaxWidth], unit[3], ambient[2];
-    for (int i = 0; i < 3; ++i)
-        unit[i] = (position[i] - field.aabb[i]) / (field.aabb[i + 3] - field.aabb[i]);
-    const int encoded = 2 * field.position_count, described = encoded + 2 * field.ambient_count;
+    float x[kMaxWidth], y[kMaxWidth], z[kMaxWidth], unit[3];
+    const int encoded = 2 * field.position_count, inputs = encoded + field.condition_size;
+    const int placed = 2 * field.motion_count;
+    for (int i = 0; i < 3; ++i) unit[i] = unit_position(field, i, position[i]);
+    encode_position<3>(field.motion_levels, field.motion_count, static_cast<const Entry*>(field.motion_table), unit,
+                       x);
+    const float* out = run_network(field, field.motion_weights, placed, placed, 3 + field.condition_size,
+                                   field.motion_bias, x, y, z);
+    for (int i = 0; i < 3; ++i) unit[i] = multiply_add(tanhf(out[i]), unit_reach(field, i), unit[i]);
+    for (int i = 0; i < field.condition_size; ++i) x[encoded + i] = tanhf(out[3 + i]) * field.condition[i];
     encode_position<3>(field.position_levels, field.position_count, static_cast<const Entry*>(field.position_table),
                        unit, x);
-    const float* out = run_network(field, field.ambient_weights, encoded, encoded, 2 + field.condition_size,
-                                   field.ambient_bias, x, y, z);
-    for (int i = 0; i < 2; ++i) ambient[i] = product(tanhf(out[i]), 0.5f) + 0.5f;
-    for (int i = 0; i < field.condition_size; ++i) x[described + i] = tanhf(out[2 + i]) * field.condition[i];
-    encode_position<2>(field.ambient_levels, field.ambient_count, static_cast<const Entry*>(field.ambient_table),
-                       ambient, x + encoded);
-    const int inputs = described + field.condition_size;
     out = run_network(field, field.density_weights, inputs, inputs, 1 + field.geometry, nullptr, x, y, z);
     sigma = density(field, out[0]);
     for (int i = 0; i < field.geometry; ++i) x[i] = out[1 + i];

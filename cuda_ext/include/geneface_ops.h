@@ -13,7 +13,7 @@
 #endif
 
 // Raised when a signature below changes; geneface/ops/native.py refuses a library of another version.
-#define GENEFACE_ABI_VERSION 1
+#define GENEFACE_ABI_VERSION 2
 
 GENEFACE_API int geneface_abi_version();
 
@@ -166,16 +166,16 @@ GENEFACE_API int geneface_rasterize(const float* vertices, int64_t v, const int3
 
 // A head field and the cells of its box worth looking at. The struct and the grids are on the host, on CUDA too;
 // all other pointers are the device's. H = hidden, E = 2 * levels of the position grid, A = 2 * levels of the
-// ambient grid, C = condition_size, G = geometry. Networks: all layers one after another, each [outputs, inputs].
+// motion grid, C = condition_size, G = geometry. Networks: all layers one after another, each [outputs, inputs].
 struct geneface_field {
     const geneface_grid* position_grid;  // 3 dimensions, 2 features
-    const geneface_grid* ambient_grid;   // 2 dimensions, 2 features
+    const geneface_grid* motion_grid;    // 3 dimensions, 2 features
     const void* position_table;          // [P,2] float, or bfloat16 where `bf16`
-    const void* ambient_table;           // [Q,2] likewise
-    const float* ambient_weights;        // [H,E], layers - 1 times [H,H], [2+C,H]
-    const float* density_weights;        // [H,E+A+C], layers - 1 times [H,H], [1+G,H]
+    const void* motion_table;            // [Q,2] likewise
+    const float* motion_weights;         // [H,A], layers - 1 times [H,H], [3+C,H]
+    const float* density_weights;        // [H,E+C], layers - 1 times [H,H], [1+G,H]
     const float* colour_weights;         // [H,G+16], layers - 1 times [H,H], [3,H]
-    const float* ambient_bias;           // [H] added before the ambient network's first ReLU
+    const float* motion_bias;            // [H] added before the motion network's first ReLU
     const float* colour_bias;            // [H] likewise, colour network
     const float* condition;              // [C]
     const float* aabb;                   // [6]
@@ -186,6 +186,7 @@ struct geneface_field {
     int32_t condition_size;
     int32_t geometry;
     int32_t bf16;  // tables are bfloat16, and networks may round their numbers to it
+    float reach;  // farthest that a point moves along an axis [m]
     float density_scale;
     float density_limit;
 };

@@ -38,11 +38,14 @@ def _table_gradient(scene: Scene, rays: int) -> Prepared:
     return Prepared(run, len(x), work.grid_encode_table_gradient(spec))
 
 
-def _position_gradient(scene: Scene, rays: int) -> Prepared:
-    x, table, spec = _grid(scene, rays, 2)
-    x.requires_grad_()
-    run = gradient(ops.grid_encode(x, table, spec), (x,))
-    return Prepared(run, len(x), work.grid_encode_position_gradient(spec))
+def _position_gradient(dims: int) -> Callable[[Scene, int], Prepared]:
+    def prepare(scene: Scene, rays: int) -> Prepared:
+        x, table, spec = _grid(scene, rays, dims)
+        x.requires_grad_()
+        run = gradient(ops.grid_encode(x, table, spec), (x,))
+        return Prepared(run, len(x), work.grid_encode_position_gradient(spec))
+
+    return prepare
 
 
 def _total_variation(scene: Scene, rays: int) -> Prepared:
@@ -69,7 +72,8 @@ GRID_CASES = (
     Case("grid_encode_2d", "samples", _encode(2), 0.25),
     Case("grid_encode_2d_bf16", "samples", _encode(2, True), 0.25),
     Case("grid_encode_3d_table_gradient", "samples", _table_gradient, 0.25),
-    Case("grid_encode_2d_position_gradient", "samples", _position_gradient, 0.25),
+    Case("grid_encode_3d_position_gradient", "samples", _position_gradient(3), 0.25),
+    Case("grid_encode_2d_position_gradient", "samples", _position_gradient(2), 0.25),
     Case("grid_total_variation", "samples", _total_variation, 0.25),
     Case("adam_step", "parameters", _adam),
 )

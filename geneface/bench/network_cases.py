@@ -53,11 +53,11 @@ def _head_field(half: bool) -> Callable[[Scene, int], Prepared]:
     def prepare(scene: Scene, rays: int) -> Prepared:
         """Rays to picture. Densities are so low that every sample counts."""
         s, portrait = scene.samples(rays), scene.portrait
-        field, condition, ambient_bias, colour_bias = _folded(portrait.head, half)
+        field, condition, motion_bias, colour_bias = _folded(portrait.head, half)
 
         def run() -> object:
             return ops.render_rays(
-                s.rays_o, s.rays_d, field, condition, ambient_bias, colour_bias, portrait.occupancy.bits,
+                s.rays_o, s.rays_d, field, condition, motion_bias, colour_bias, portrait.occupancy.bits,
                 portrait.occupancy.size, STEP_M, MAX_SAMPLES, MIN_NEAR_M, 0.0,
             )
 
@@ -67,22 +67,22 @@ def _head_field(half: bool) -> Callable[[Scene, int], Prepared]:
 
 
 @torch.no_grad()
-def _folded(head: HeadField, half: bool) -> tuple[ops.AmbientField, Tensor, Tensor, Tensor]:
+def _folded(head: HeadField, half: bool) -> tuple[ops.MovingField, Tensor, Tensor, Tensor]:
     """A head field, ready to render, with made-up inputs of a frame."""
 
     def weights(net) -> tuple[Tensor, ...]:
         return tuple(layer.weight.detach() for layer in net.layers)
 
     dtype = torch.bfloat16 if half else torch.float32
-    field = ops.AmbientField(
-        head.position_spec, head.ambient_spec, head.position_table.detach().to(dtype),
-        head.ambient_table.detach().to(dtype), weights(head.ambient_net), weights(head.density_net),
-        weights(head.colour_net), head.aabb, DENSITY_SCALE, TruncatedExp.LIMIT,
+    field = ops.MovingField(
+        head.position_spec, head.motion_spec, head.position_table.detach().to(dtype),
+        head.motion_table.detach().to(dtype), weights(head.motion_net), weights(head.density_net),
+        weights(head.colour_net), head.aabb, head.spec.reach, DENSITY_SCALE, TruncatedExp.LIMIT,
     )
     device = head.aabb.device
     condition = torch.linspace(-1, 1, head.spec.condition, device=device)
     appearance = torch.zeros(head.spec.appearance, device=device)
-    return field, condition, head.ambient_net.frame_layer(condition), head.colour_net.frame_layer(appearance)
+    return field, condition, head.motion_net.frame_layer(condition), head.colour_net.frame_layer(appearance)
 
 
 NETWORK_CASES = (

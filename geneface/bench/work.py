@@ -116,11 +116,11 @@ def head_field(spec: HeadSpec, half: bool = False) -> Work:
     Nothing passes through memory: samples begin and end in the op.
     """
     hidden = [spec.hidden] * spec.layers
-    ambient = [spec.position_grid.width, *hidden, 2 + spec.condition]
-    density = [spec.position_grid.width + spec.ambient_grid.width + spec.condition, *hidden, 1 + spec.geometry]
+    motion = [spec.motion_grid.width, *hidden, 3 + spec.condition]
+    density = [spec.position_grid.width + spec.condition, *hidden, 1 + spec.geometry]
     colour = [spec.geometry, *hidden, 3]
-    parts = [grid_encode(grid, half) for grid in (spec.position_grid, spec.ambient_grid)]
-    parts += [mlp(widths, half) for widths in (ambient, density, colour)]
+    parts = [grid_encode(grid, half) for grid in (spec.position_grid, spec.motion_grid)]
+    parts += [mlp(widths, half) for widths in (motion, density, colour)]
     total = sum(parts, Work())
     return Work(total.operations, total.half_operations, 0, total.reads)
 

@@ -90,12 +90,12 @@ class TinyCudaHead(nn.Module):
 
         self._library = tinycudann
         self.spec, self.encoder = head.spec, head.encoder
-        self.position_spec, self.ambient_spec = head.position_spec, head.ambient_spec
+        self.position_spec, self.motion_spec = head.position_spec, head.motion_spec
         self.register_buffer("aabb", head.aabb)
         self.position_grid = self._grid(head.position_spec, head.position_table)
-        self.ambient_grid = self._grid(head.ambient_spec, head.ambient_table)
-        self.ambient_net, self.density_net, self.colour_net = (
-            self._network(net) for net in (head.ambient_net, head.density_net, head.colour_net)
+        self.motion_grid = self._grid(head.motion_spec, head.motion_table)
+        self.motion_net, self.density_net, self.colour_net = (
+            self._network(net) for net in (head.motion_net, head.density_net, head.colour_net)
         )
 
     def _grid(self, spec: ops.GridSpec, table: Tensor) -> nn.Module:
@@ -120,13 +120,14 @@ class TinyCudaHead(nn.Module):
         low, high = self.aabb[:3], self.aabb[3:]
         frame = torch.zeros_like(ray) if slot is None else slot[ray]
         driving = condition[frame]
-        position = self._encode(self.position_grid, self.position_spec, (x - low) / (high - low))
-        ambient = torch.tanh(self.ambient_net(torch.cat([position, driving], dim=1)).float())
-        motion = self._encode(self.ambient_grid, self.ambient_spec, ambient[:, :2] * 0.5 + 0.5)
-        out = self.density_net(torch.cat([position, motion, ambient[:, 2:] * driving], dim=1)).float()
+        place = self._encode(self.motion_grid, self.motion_spec, (x - low) / (high - low))
+        motion = torch.tanh(self.motion_net(torch.cat([place, driving], dim=1)).float())
+        at_rest = (x + self.spec.reach * motion[:, :3] - low) / (high - low)
+        position = self._encode(self.position_grid, self.position_spec, at_rest)
+        out = self.density_net(torch.cat([position, motion[:, 3:] * driving], dim=1)).float()
         sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0])
         colour = self.colour_net(torch.cat([out[:, 1:], directions[ray], appearance[frame]], dim=1))
-        return sigma, torch.sigmoid(colour.float()), ambient
+        return sigma, torch.sigmoid(colour.float()), motion
 
     @staticmethod
     def _encode(grid: nn.Module, spec: ops.GridSpec, x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from . import native, reference
 from .adam import adam_step
-from .ambient_field import AmbientField
 from .field import render_rays
 from .grid import grid_encode
 from .grid_spec import GridSpec
@@ -16,6 +15,7 @@ from .grid_variation import grid_total_variation
 from .harmonics import spherical_harmonics
 from .mlp import mlp
 from .morton import morton_decode, morton_encode, morton_order
+from .moving_field import MovingField
 from .native import reuse_memory
 from .occupancy import occupancy_record, occupancy_update, pack_bits
 from .raster import rasterize
@@ -23,7 +23,7 @@ from .rays import march_alive, march_rays, near_far_from_aabb, sample_points
 from .volume import composite, composite_alive, composite_weights
 
 __all__ = [
-    "AmbientField", "GridSpec", "adam_step", "backend", "composite", "composite_alive", "composite_weights",
+    "GridSpec", "MovingField", "adam_step", "backend", "composite", "composite_alive", "composite_weights",
     "grid_encode", "grid_total_variation", "march_alive", "march_rays", "mlp", "morton_decode", "morton_encode",
     "morton_order", "near_far_from_aabb", "occupancy_record", "occupancy_update", "pack_bits", "rasterize",
     "reference", "render_rays", "reuse_memory", "sample_points", "set_threads", "spherical_harmonics",

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-ABI_VERSION = 1  # GENEFACE_ABI_VERSION of cuda_ext/include/geneface_ops.h
+ABI_VERSION = 2  # GENEFACE_ABI_VERSION of cuda_ext/include/geneface_ops.h
 CPU_VARIANTS = ("portable", "avx2", "avx512", "avx512bf16")  # by geneface_cpu_level()
 FOLDER = Path(__file__).parent / "_native"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")

@@ -150,7 +150,7 @@ def test_texture_shows_the_face_upright():
 def avatar() -> Avatar:
     """A ball of opaque material in the box of a head: all that an avatar file needs, made, not fitted."""
     torch.manual_seed(0)
-    head = HeadSpec(levels=4, max_resolution=32, log2_table_size=9, ambient_levels=2, ambient_resolution=32, hidden=16)
+    head = HeadSpec(levels=4, max_resolution=32, log2_table_size=9, motion_levels=2, motion_resolution=32, hidden=16)
     portrait = Portrait(head, TorsoSpec(levels=4, max_resolution=32, log2_table_size=9, hidden=16), 5, 32, 40, 40)
     portrait.head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
     density = portrait.head.density_net.layers[-1].weight

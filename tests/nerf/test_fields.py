@@ -15,7 +15,7 @@ from geneface.nerf.layers import MLP, TruncatedExp
 from geneface.nerf.portrait import Portrait, over
 from geneface.nerf.torso import TorsoSpec
 
-HEAD = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, ambient_levels=4, ambient_resolution=32)
+HEAD = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, motion_levels=4, motion_resolution=32)
 TORSO = TorsoSpec(levels=4, max_resolution=64, log2_table_size=10)
 INTRINSICS = torch.tensor([[90.0, 0, 20], [0, 95, 15], [0, 0, 1]])
 
@@ -101,13 +101,13 @@ def test_head_field_ranges_and_gradients():
     x = (torch.rand(33, 3) - 0.5) * 0.2
     index = torch.randint(0, 2, (33,))
     codes = torch.ones(2, HEAD.appearance, requires_grad=True)
-    sigma, rgb, ambient = head(
+    sigma, rgb, motion = head(
         x, ops.spherical_harmonics(torch.nn.functional.normalize(x, dim=1)), torch.arange(33),
         head.encoder(torch.randn(2, 204)), codes, index,
     )
     assert sigma.shape == (33,) and (sigma > 0).all()
     assert rgb.shape == (33, 3) and (rgb > 0).all() and (rgb < 1).all()
-    assert ambient.shape == (33, 2 + HEAD.condition) and (ambient.abs() <= 1).all()
+    assert motion.shape == (33, 3 + HEAD.condition) and (motion.abs() <= 1).all()
     (sigma.sum() + rgb.sum()).backward()
     for name, value in head.named_parameters():
         assert value.grad is not None and value.grad.abs().sum() > 0, name
@@ -154,7 +154,7 @@ def small_portrait() -> Portrait:
     portrait.head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
     with torch.no_grad():
         portrait.head.position_table.normal_()
-        portrait.head.ambient_table.normal_()
+        portrait.head.motion_table.normal_()
     cells = torch.zeros(16, 16, 16)
     cells[4:12, 3:13, 5:15] = (torch.rand(8, 10, 10) < 0.8).float()  # z, y, x
     cells[4, 3, 5] = cells[11, 12, 14] = 1

@@ -7,30 +7,31 @@ import torch
 from torch.nn import functional as F
 
 from geneface import ops
-from geneface.ops import AmbientField, GridSpec, native, reference
+from geneface.ops import GridSpec, MovingField, native, reference
 from geneface.ops.field import _render, count_samples
 
 from .compare import SIZES, VALUE, assert_near
 
 BF16 = 2e-2
 POSITION = GridSpec(dims=3, levels=6, features=2, base_resolution=4, max_resolution=60, log2_table_size=10)
-AMBIENT = GridSpec(dims=2, levels=3, features=2, base_resolution=4, max_resolution=30, log2_table_size=8)
+MOTION = GridSpec(dims=3, levels=3, features=2, base_resolution=4, max_resolution=15, log2_table_size=8)
+PLANE = GridSpec(dims=2, levels=3, features=2, base_resolution=4, max_resolution=30, log2_table_size=8)
 GRID = 16
 BOX = torch.tensor([-0.2, -0.25, -0.2, 0.2, 0.15, 0.25])
+REACH = 0.02
 
 
-def make_field(hidden: int = 64, layers: int = 1, condition: int = 5, geometry: int = 7, position=POSITION) -> AmbientField:
+def make_field(hidden: int = 64, layers: int = 1, condition: int = 5, geometry: int = 7, position=POSITION) -> MovingField:
     """A random field whose density is neither everywhere thin nor everywhere solid."""
 
     def net(*widths: int) -> tuple[torch.Tensor, ...]:
         return tuple(torch.randn(b, a) * (2 / a) ** 0.5 for a, b in zip(widths, widths[1:]))
 
     inner = [hidden] * layers
-    inputs = position.width + AMBIENT.width + condition
-    return AmbientField(
-        position, AMBIENT, torch.randn(position.rows, 2), torch.randn(AMBIENT.rows, 2),
-        net(position.width, *inner, 2 + condition), net(inputs, *inner, 1 + geometry), net(geometry + 16, *inner, 3),
-        BOX, density_scale=8.0, density_limit=4.0,
+    return MovingField(
+        position, MOTION, torch.randn(position.rows, 2), torch.randn(MOTION.rows, 2),
+        net(MOTION.width, *inner, 3 + condition), net(position.width + condition, *inner, 1 + geometry),
+        net(geometry + 16, *inner, 3), BOX, reach=REACH, density_scale=8.0, density_limit=4.0,
     )
 
 
@@ -41,12 +42,12 @@ def make_rays(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return rays_o, rays_d
 
 
-def make_arguments(count: int, field: AmbientField | None = None, share: float = 0.3) -> dict:
+def make_arguments(count: int, field: MovingField | None = None, share: float = 0.3) -> dict:
     field = field or make_field()
     rays_o, rays_d = make_rays(count)
     return dict(
         rays_o=rays_o, rays_d=rays_d, field=field, condition=torch.randn(field.condition),
-        ambient_bias=0.3 * torch.randn(field.hidden), colour_bias=0.3 * torch.randn(field.hidden),
+        motion_bias=0.3 * torch.randn(field.hidden), colour_bias=0.3 * torch.randn(field.hidden),
         occupancy=ops.pack_bits((torch.rand(GRID**3) < share).float(), 0.5), grid_size=GRID, step=0.004,
     )
 
@@ -64,7 +65,7 @@ def to_backend(backend, arguments: dict) -> dict:
 
 def in_bfloat16(arguments: dict) -> dict:
     field = arguments["field"]
-    tables = {name: getattr(field, name).bfloat16() for name in ("position_table", "ambient_table")}
+    tables = {name: getattr(field, name).bfloat16() for name in ("position_table", "motion_table")}
     return {**arguments, "field": replace(field, **tables)}
 
 
@@ -75,6 +76,17 @@ def test_agrees_with_reference(backend, size):
     expected = reference.render_rays(**arguments)
     for actual, wanted in zip(ops.render_rays(**to_backend(backend, arguments)), expected, strict=True):
         assert_near(actual, wanted, VALUE)
+
+
+@pytest.mark.parametrize("reach", [1e-6, 0.3])
+def test_points_move_as_far_as_they_may(backend, reach):
+    """Hardly at all, or so far that many would leave the box and are held at its sides."""
+    still = make_arguments(100)
+    arguments = {**still, "field": replace(still["field"], reach=reach), "early_stop": 0.0}
+    expected = reference.render_rays(**arguments)
+    for actual, wanted in zip(ops.render_rays(**to_backend(backend, arguments)), expected):
+        assert_near(actual, wanted, VALUE)
+    assert float((expected[0] - reference.render_rays(**still, early_stop=0.0)[0]).abs().max()) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -211,7 +223,7 @@ def test_double_precision_takes_the_reference():
     field = arguments["field"]
     doubled["field"] = replace(
         field, **{n: tuple(w.double() for w in v) if isinstance(v, tuple) else v.double()
-                  for n, v in vars(field).items() if "spec" not in n and "density_" not in n or n == "density_net"}
+                  for n, v in vars(field).items() if isinstance(v, (tuple, torch.Tensor))}
     )
     for single, double in zip(ops.render_rays(**arguments), ops.render_rays(**doubled)):
         assert double.dtype == torch.float64
@@ -233,7 +245,7 @@ def test_custom_op_is_well_formed():
     field = arguments["field"]
     flat = (
         arguments["rays_o"], arguments["rays_d"], *module._tensors(field), arguments["condition"],
-        arguments["ambient_bias"], arguments["colour_bias"], arguments["occupancy"], *module._layout(field), GRID,
+        arguments["motion_bias"], arguments["colour_bias"], arguments["occupancy"], *module._layout(field), GRID,
         0.004, 64, 0.05, 1e-4,
     )
     torch.library.opcheck(_render, flat)
@@ -244,7 +256,7 @@ def test_custom_op_is_well_formed():
     [
         ("rays_o", dict(rays_o=torch.rand(4, 2))), ("rays_d", dict(rays_d=torch.rand(3, 3))),
         ("rays_d", dict(rays_d=torch.rand(4, 3, dtype=torch.float64))), ("condition", dict(condition=torch.rand(4))),
-        ("ambient_bias", dict(ambient_bias=torch.rand(65))), ("colour_bias", dict(colour_bias=torch.rand(1, 64))),
+        ("motion_bias", dict(motion_bias=torch.rand(65))), ("colour_bias", dict(colour_bias=torch.rand(1, 64))),
         ("occupancy", dict(occupancy=torch.zeros(7, dtype=torch.uint8))),
         ("occupancy", dict(occupancy=torch.zeros(GRID**3 // 8))), ("step", dict(step=0.0)),
         ("grid_size", dict(grid_size=0)), ("max_samples", dict(max_samples=0)), ("field", dict(field=None)),
@@ -258,14 +270,15 @@ def test_wrong_arguments_are_named(name, change):
 @pytest.mark.parametrize(
     "name, change",
     [
-        ("position_spec", dict(position_spec=AMBIENT)), ("ambient_spec", dict(ambient_spec=POSITION)),
+        ("position_spec", dict(position_spec=PLANE)), ("motion_spec", dict(motion_spec=PLANE)),
         ("position_table", dict(position_table=torch.rand(POSITION.rows, 3))),
-        ("ambient_table", dict(ambient_table=torch.rand(AMBIENT.rows, 2).bfloat16())),
-        ("ambient_net", dict(ambient_net=(torch.rand(64, 13), torch.rand(7, 64)))),
-        ("density_net", dict(density_net=(torch.rand(64, 23), torch.rand(8, 63)))),
-        ("density_net", dict(density_net=(torch.rand(64, 23), torch.rand(64, 64), torch.rand(8, 64)))),
+        ("motion_table", dict(motion_table=torch.rand(MOTION.rows, 2).bfloat16())),
+        ("motion_net", dict(motion_net=(torch.rand(64, 7), torch.rand(8, 64)))),
+        ("motion_net", dict(motion_net=(torch.rand(64, 6), torch.rand(2, 64)))),
+        ("density_net", dict(density_net=(torch.rand(64, 17), torch.rand(8, 63)))),
+        ("density_net", dict(density_net=(torch.rand(64, 17), torch.rand(64, 64), torch.rand(8, 64)))),
         ("colour_net", dict(colour_net=(torch.rand(64, 23), torch.rand(4, 64)))),
-        ("aabb", dict(aabb=torch.rand(5))), ("density_scale", dict(density_scale=0.0)),
+        ("aabb", dict(aabb=torch.rand(5))), ("reach", dict(reach=0.0)), ("density_scale", dict(density_scale=0.0)),
     ],
 )
 def test_wrong_field_is_named(name, change):

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ambient_field import AmbientField
+from ..moving_field import MovingField
 from .grid import grid_encode
 from .harmonics import spherical_harmonics
 from .rays import march_rays, near_far_from_aabb
@@ -12,29 +12,30 @@ from .volume import composite
 
 
 def evaluate_field(
-    x: Tensor, directions: Tensor, field: AmbientField, condition: Tensor, ambient_bias: Tensor, colour_bias: Tensor
+    x: Tensor, directions: Tensor, field: MovingField, condition: Tensor, motion_bias: Tensor, colour_bias: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Density and colour at points.
 
-    The 3D grid describes the point. From that the ambient network draws two coordinates, at which the 2D
-    grid is read, and gates on the condition; all together are the density network's inputs, and its
-    further outputs with the direction those of the colour network.
+    The motion grid says what kind of place the point is. From that the motion network draws a displacement, to where
+    the point is at rest, and gates on the condition. The position grid there and the gated condition are the density
+    network's inputs, and its further outputs with the direction those of the colour network.
 
     Args:
         x: [M,3] positions [m].
         directions: [M,16] spherical harmonics of the view directions.
         condition: [C] what drives the frame.
-        ambient_bias: [H] added to the ambient network's first layer: the condition's part in it.
+        motion_bias: [H] added to the motion network's first layer: the condition's part in it.
         colour_bias: [H] added to the colour network's first layer: the appearance's part in it.
 
     Returns:
         sigma [M] [1/m], rgb [M,3] in [0,1].
     """
     low, high = field.aabb[:3], field.aabb[3:]
-    position = grid_encode((x - low) / (high - low), field.position_table.to(x.dtype), field.position_spec)
-    ambient = torch.tanh(_network(position, field.ambient_net, ambient_bias))
-    motion = grid_encode(ambient[:, :2] * 0.5 + 0.5, field.ambient_table.to(x.dtype), field.ambient_spec)
-    out = _network(torch.cat([position, motion, ambient[:, 2:] * condition], dim=1), field.density_net)
+    place = grid_encode((x - low) / (high - low), field.motion_table.to(x.dtype), field.motion_spec)
+    motion = torch.tanh(_network(place, field.motion_net, motion_bias))
+    at_rest = (x + field.reach * motion[:, :3] - low) / (high - low)
+    position = grid_encode(at_rest, field.position_table.to(x.dtype), field.position_spec)
+    out = _network(torch.cat([position, motion[:, 3:] * condition], dim=1), field.density_net)
     sigma = field.density_scale * torch.exp(out[:, 0].clamp(max=field.density_limit))
     colour = _network(torch.cat([out[:, 1:], directions], dim=1), field.colour_net, colour_bias)
     return sigma, torch.sigmoid(colour)
@@ -43,9 +44,9 @@ def evaluate_field(
 def render_rays(
     rays_o: Tensor,
     rays_d: Tensor,
-    field: AmbientField,
+    field: MovingField,
     condition: Tensor,
-    ambient_bias: Tensor,
+    motion_bias: Tensor,
     colour_bias: Tensor,
     occupancy: Tensor,
     grid_size: int,
@@ -58,7 +59,7 @@ def render_rays(
 
     Args:
         rays_o, rays_d: [N,3] origins [m] and unit directions.
-        condition [C], ambient_bias [H], colour_bias [H]: the frame's inputs, as for `evaluate_field`.
+        condition [C], motion_bias [H], colour_bias [H]: the frame's inputs, as for `evaluate_field`.
         occupancy: [ceil(G^3 / 8)] bit field over the field's box, as for `march_rays`.
         grid_size: G, its cells per axis.
         step: sample distance [m].
@@ -75,7 +76,7 @@ def render_rays(
         ray = torch.repeat_interleave(offsets.diff())
         x = rays_o[ray] + t[:, None] * rays_d[ray]
         directions = spherical_harmonics(rays_d)[ray]
-        sigma, rgb = evaluate_field(x, directions, field, condition, ambient_bias, colour_bias)
+        sigma, rgb = evaluate_field(x, directions, field, condition, motion_bias, colour_bias)
         return composite(sigma, rgb, t, dt, offsets, early_stop)
 
 
