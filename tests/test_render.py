@@ -33,9 +33,9 @@ def avatar() -> Avatar:
     torso = TorsoSpec(levels=4, max_resolution=32, log2_table_size=9, hidden=16)
     portrait = Portrait(head, torso, 5, 16, WIDTH, HEIGHT)
     portrait.head.aabb.copy_(torch.tensor([-0.08, -0.11, -0.1, 0.08, 0.11, 0.1]))
-    torch.nn.init.normal_(portrait.head_codes)
+    torch.nn.init.normal_(portrait.torso_codes)
     landmarks = landmarks68(np.linspace(0, 0.02, 5)).astype(np.float32)
-    portrait.head.encoder.standardise.set(torch.from_numpy(landmarks).flatten(1), LEAST_DEVIATION_M)
+    portrait.head.encoder.standardise.set(portrait.head.whole(torch.from_numpy(landmarks)), LEAST_DEVIATION_M)
     field, tensors = pack_portrait(portrait, 0.008)
     poses = np.tile(np.eye(4, dtype=np.float32), (5, 1, 1))
     poses[:, 2, 3] = 0.6

@@ -63,7 +63,7 @@ def graph(avatar: Avatar, precision: torch.dtype) -> dict[str, float]:
     rays = [ray.to(device).contiguous() for ray in camera_rays(intrinsics, invert_rigid(pose), pixels)]
     landmarks = torch.from_numpy(np.array(avatar.motion_reference[0])).float().to(device)
     field = portrait.head.fused(precision)
-    frame = portrait.head.frame_inputs(landmarks.flatten(), portrait.head_codes.mean(0))
+    frame = portrait.head.frame_inputs(landmarks)
     step = avatar.field["step_m"]
     arguments = (
         *rays, field, *frame, portrait.occupancy.bits, portrait.occupancy.size, step, MAX_SAMPLES, MIN_NEAR_M
@@ -110,9 +110,9 @@ def tiny_cuda_nn(avatar: Avatar) -> dict[str, float]:
     x = low + torch.rand(20000, 3, device=device) * (high - low)
     directions = ops.spherical_harmonics(torch.tensor([[0.0, 0.0, 1.0]], device=device))
     landmarks = torch.from_numpy(np.array(avatar.motion_reference[0])).float().to(device)
-    condition = head.encoder(landmarks.flatten()[None])
+    condition = head.encoder(head.whole(landmarks[None]))
     ray = torch.zeros(len(x), dtype=torch.int64, device=device)
-    arguments = x, directions, ray, condition, renderer.portrait.head_codes.mean(0)[None]
+    arguments = x, directions, ray, condition
     expected, actual = head(*arguments), tcnn.TinyCudaHead(head)(*arguments)
     differences = [float((a - b).abs().mean() / b.abs().mean()) for a, b in zip(actual, expected)]
     return {"tiny_cuda_nn_density_difference": differences[0], "tiny_cuda_nn_colour_difference": differences[1]}

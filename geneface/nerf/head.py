@@ -34,7 +34,7 @@ class HeadSpec:
         reach: farthest that a point moves along an axis [m].
     """
 
-    driving: int = 204
+    driving: int = 207
     levels: int = 16
     base_resolution: int = 16
     max_resolution: int = 512

@@ -113,7 +113,7 @@ class TinyCudaHead(nn.Module):
 
     @torch.no_grad()
     def forward(
-        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor, appearance: Tensor,
+        self, x: Tensor, directions: Tensor, ray: Tensor, condition: Tensor,
         slot: Tensor | None = None, bf16: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `HeadField.forward`. Networks are in float16 whatever `bf16` says. Not differentiable."""
@@ -126,7 +126,7 @@ class TinyCudaHead(nn.Module):
         position = self._encode(self.position_grid, self.position_spec, at_rest)
         out = self.density_net(torch.cat([position, motion[:, 3:] * driving], dim=1)).float()
         sigma = DENSITY_SCALE * TruncatedExp.apply(out[:, 0])
-        colour = self.colour_net(torch.cat([out[:, 1:], directions[ray], appearance[frame]], dim=1))
+        colour = self.colour_net(torch.cat([out[:, 1:], directions[ray]], dim=1))
         return sigma, torch.sigmoid(colour.float()), motion
 
     @staticmethod

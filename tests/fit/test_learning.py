@@ -40,7 +40,7 @@ def new_trainer(mock, config: FitConfig = CONFIG) -> Trainer:
     sampler = RaySampler(store, boxes, person.background, config.seed, config.frames_per_step)
     camera = person.camera
     return Trainer(
-        portrait, sampler, torch.from_numpy(motion.landmarks[frames]), torch.from_numpy(camera.head_to_camera[frames]),
+        portrait, sampler, torch.from_numpy(motion.driving[frames]), torch.from_numpy(camera.head_to_camera[frames]),
         torch.from_numpy(camera.intrinsics), config,
     )
 
@@ -124,7 +124,7 @@ def test_going_on_from_a_checkpoint_gives_the_same_weights(mock, tmp_path):
     assert all(torch.equal(whole.average[name], resumed.average[name]) for name in whole.average)
 
 
-@pytest.mark.parametrize("name", ["head.colour_net.layers.1.weight", "torso.table", "head_codes"])
+@pytest.mark.parametrize("name", ["head.colour_net.layers.1.weight", "torso.table", "pose.weight"])
 def test_numbers_that_are_none_are_named_with_their_frames(mock, name):
     trainer = new_trainer(mock)
     with torch.no_grad():

@@ -22,7 +22,7 @@ def terms(**changed):
     rays = changed.pop("batch", batch())
     count = len(rays)
     values = dict(
-        rendered=rays.rgb.clone(), head_alpha=rays.head.clone(), ambient=torch.zeros(count), spread=torch.zeros(count),
+        rendered=rays.rgb.clone(), head_alpha=rays.head.clone(), motion=torch.zeros(count), spread=torch.zeros(count),
         torso_rgb=torch.zeros(count, 3), torso_alpha=torch.zeros(count), motions=torch.zeros(1, 6),
         evaluated=torch.zeros(count, dtype=torch.bool), codes=torch.zeros(1, 8),
     ) | changed
@@ -56,13 +56,13 @@ def test_each_fault_is_charged_to_its_term():
     clean = terms()
     off_face = RayBatch(**{**batch().__dict__, "on_face": torch.zeros(4, dtype=torch.bool)})
     faults = {
-        "head_mask": terms(head_alpha=torch.zeros(4)), "ambient": terms(batch=off_face, ambient=torch.ones(4)),
+        "head_mask": terms(head_alpha=torch.zeros(4)), "head_motion": terms(batch=off_face, motion=torch.ones(4)),
         "spread": terms(spread=torch.ones(4)), "codes": terms(codes=torch.ones(1, 8)),
         "motion": terms(motions=torch.full((1, 6), 0.01)),
     }
     for name, values in faults.items():
         assert values[name] > clean[name], name
-    assert terms(ambient=torch.ones(4))["ambient"] == 0  # on the face motion is free
+    assert terms(motion=torch.ones(4))["head_motion"] == 0  # on the face motion is free
 
 
 def test_torso_is_held_to_its_mask_and_goes_on_behind_the_head():

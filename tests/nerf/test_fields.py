@@ -100,10 +100,9 @@ def test_head_field_ranges_and_gradients():
     head.aabb.copy_(torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1]))
     x = (torch.rand(33, 3) - 0.5) * 0.2
     index = torch.randint(0, 2, (33,))
-    codes = torch.ones(2, HEAD.appearance, requires_grad=True)
     sigma, rgb, motion = head(
         x, ops.spherical_harmonics(torch.nn.functional.normalize(x, dim=1)), torch.arange(33),
-        head.encoder(torch.randn(2, 204)), codes, index,
+        head.encoder(torch.randn(2, 207)), index,
     )
     assert sigma.shape == (33,) and (sigma > 0).all()
     assert rgb.shape == (33, 3) and (rgb > 0).all() and (rgb < 1).all()
@@ -111,7 +110,6 @@ def test_head_field_ranges_and_gradients():
     (sigma.sum() + rgb.sum()).backward()
     for name, value in head.named_parameters():
         assert value.grad is not None and value.grad.abs().sum() > 0, name
-    assert codes.grad is not None and codes.grad.abs().sum() > 0
 
 
 def test_weights_of_samples_sum_to_opacity():
@@ -121,7 +119,7 @@ def test_weights_of_samples_sum_to_opacity():
     rays_o = torch.tensor([[0.0, 0, -0.5]]).repeat(7, 1)
     rays_d = torch.nn.functional.normalize(torch.randn(7, 3) * 0.3 + torch.tensor([0, 0, 1.0]), dim=1)
     samples = portrait.sample_head(
-        rays_o, rays_d, portrait.head.encoder(torch.zeros(1, 204)), portrait.head_codes[:1], None, 0.004, 64
+        rays_o, rays_d, portrait.head.encoder(torch.zeros(1, 207)), None, 0.004, 64
     )
     _, alpha, _ = ops.composite(samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets, 0.0)
     summed = torch.zeros(7).index_add(0, samples.ray, samples.weights())
@@ -135,12 +133,12 @@ def test_fused_head_is_the_trained_head(tables, tolerance):
     portrait = small_portrait()
     rays_o = torch.tensor([[0.01, 0, -0.5]]).repeat(50, 1)
     rays_d = torch.nn.functional.normalize(torch.randn(50, 3) * 0.2 + torch.tensor([0, 0, 1.0]), dim=1)
-    landmarks, code = torch.randn(204), torch.randn(HEAD.appearance)
-    condition = portrait.head.encoder(landmarks[None])
-    samples = portrait.sample_head(rays_o, rays_d, condition, code[None], None, 0.004, 64)
+    landmarks = torch.randn(69, 3)
+    condition = portrait.head.encoder(portrait.head.whole(landmarks[None]))
+    samples = portrait.sample_head(rays_o, rays_d, condition, None, 0.004, 64)
     expected = ops.composite(samples.sigma, samples.rgb, samples.t, samples.dt, samples.offsets)
     actual = ops.render_rays(
-        rays_o, rays_d, portrait.head.fused(tables), *portrait.head.frame_inputs(landmarks, code),
+        rays_o, rays_d, portrait.head.fused(tables), *portrait.head.frame_inputs(landmarks),
         portrait.occupancy.bits, portrait.occupancy.size, 0.004, 64,
     )
     assert 0.1 < expected[1].mean() < 0.99
@@ -178,11 +176,11 @@ def test_pixels_outside_the_box_show_no_head(width, height):
     portrait = small_portrait()
     intrinsics = torch.tensor([[1.5 * width, 0, width / 2], [0, 1.5 * width, height / 2], [0, 0, 1]])
     plate, everywhere = torch.rand(height, width, 3), torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1])
-    codes = torch.zeros(HEAD.appearance), torch.zeros(TORSO.appearance)
+    code = torch.zeros(TORSO.appearance)
     for shift in (0.0, 0.15, 5.0):  # in the middle, cut by the edge, out of the picture
         transform = pose(0)
         transform[0, 3] += shift
-        arguments = (portrait, torch.zeros(68, 3), transform, intrinsics, plate, 0.005, *codes, False)
+        arguments = (portrait, torch.zeros(68, 3), transform, intrinsics, plate, 0.005, code, False)
         tight = render.render_layers(*arguments)
         wide = render.render_layers(*arguments, render.Constants(portrait.head.fused(), everywhere))
         assert torch.equal(tight.rgb, wide.rgb) and torch.equal(tight.head_alpha, wide.head_alpha)

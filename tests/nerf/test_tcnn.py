@@ -120,7 +120,7 @@ def arguments(head: HeadField, frames: int) -> dict:
     return dict(
         x=torch.rand(300, 3) * 2 - 1, directions=ops.spherical_harmonics(nn.functional.normalize(torch.randn(40, 3))),
         ray=torch.randint(0, 40, (300,)).sort()[0], condition=torch.randn(frames, head.spec.condition),
-        appearance=torch.randn(frames, head.spec.appearance), slot=slot,
+        slot=slot,
     )
 
 
