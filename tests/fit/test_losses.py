@@ -58,7 +58,7 @@ def test_each_fault_is_charged_to_its_term():
     faults = {
         "head_mask": terms(head_alpha=torch.zeros(4)), "head_motion": terms(batch=off_face, motion=torch.ones(4)),
         "spread": terms(spread=torch.ones(4)), "codes": terms(codes=torch.ones(1, 8)),
-        "motion": terms(motions=torch.full((1, 6), 0.01)),
+        "torso_motion": terms(motions=torch.full((1, 6), 0.01)),
     }
     for name, values in faults.items():
         assert values[name] > clean[name], name
