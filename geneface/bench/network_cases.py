@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..nerf.head import DENSITY_SCALE, HeadField
-from ..nerf.layers import TruncatedExp
+from ..nerf.head import HeadField
 from ..nerf.portrait import MIN_NEAR_M
 from . import work
 from .case import Case, Prepared, gradient
@@ -69,20 +68,10 @@ def _head_field(half: bool) -> Callable[[Scene, int], Prepared]:
 @torch.no_grad()
 def _folded(head: HeadField, half: bool) -> tuple[ops.MovingField, Tensor, Tensor, Tensor]:
     """A head field, ready to render, with made-up inputs of a frame."""
-
-    def weights(net) -> tuple[Tensor, ...]:
-        return tuple(layer.weight.detach() for layer in net.layers)
-
-    dtype = torch.bfloat16 if half else torch.float32
-    field = ops.MovingField(
-        head.position_spec, head.motion_spec, head.position_table.detach().to(dtype),
-        head.motion_table.detach().to(dtype), weights(head.motion_net), weights(head.density_net),
-        weights(head.colour_net), head.aabb, head.spec.reach, DENSITY_SCALE, TruncatedExp.LIMIT,
-    )
-    device = head.aabb.device
-    condition = torch.linspace(-1, 1, head.spec.condition, device=device)
-    appearance = torch.zeros(head.spec.appearance, device=device)
-    return field, condition, head.motion_net.frame_layer(condition), head.colour_net.frame_layer(appearance)
+    condition = torch.linspace(-1, 1, head.spec.condition, device=head.aabb.device)
+    motion_bias = head.motion_net.frame_layer(condition)
+    field = head.fused(torch.bfloat16 if half else torch.float32)
+    return field, condition, motion_bias, torch.zeros_like(motion_bias)
 
 
 NETWORK_CASES = (

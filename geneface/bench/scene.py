@@ -85,7 +85,7 @@ class Scene:
         portrait.occupancy.refresh(0.5)
         rows = torch.arange(self.size, device=self.device)
         portrait.torso_region.copy_((rows > 0.6 * self.size)[:, None].expand(self.size, self.size))
-        portrait.head.encoder.standardise.set(self.landmarks.flatten(1), LEAST_DEVIATION_M)
+        portrait.head.encoder.standardise.set(self.driving.flatten(1), LEAST_DEVIATION_M)
         pose = pose_values(self.landmarks, self.poses, self.intrinsics, self.size)
         portrait.torso.predict.set(pose)
         return portrait
@@ -114,6 +114,11 @@ class Scene:
         )
         still = directions * torch.tensor(RADII_M)
         return (still + 0.002 * torch.randn(FRAMES, 68, 3, generator=generator)).to(self.device)
+
+    @cached_property
+    def driving(self) -> Tensor:
+        """[FRAMES,69,3] what drives the head: the landmarks, and a straight look."""
+        return torch.cat([self.landmarks, torch.zeros_like(self.landmarks[:, :1])], dim=1)
 
     @cached_property
     def rays(self) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ class FormulaRays:
         self._scene = scene
         self._random = torch.Generator().manual_seed(0)
 
-    def next(self, rays: int) -> RayBatch:
+    def next(self, rays: int, patch: int = 0) -> RayBatch:
         """`rays` rays of six of the scene's frames."""
         size = self._scene.size
 
@@ -66,7 +66,7 @@ def time_step(device: torch.device, seconds: float, least: int, rays: int = RAYS
     """Time the steps of `fit` with the kernels in use, after a few that are not counted."""
     scene = Scene(512, FITTED_SKIN, device)
     config = FitConfig(rays=rays, samples=10**9, steps=2 * MIDDLE, minutes=1e9, step_mm=STEP_MM)
-    trainer = Trainer(scene.portrait, FormulaRays(scene), scene.landmarks, scene.poses, scene.intrinsics, config)
+    trainer = Trainer(scene.portrait, FormulaRays(scene), scene.driving, scene.poses, scene.intrinsics, config)
     trainer.step_count = MIDDLE
     for _ in range(2 if least > 1 else 1):  # the first step has few rays
         trainer.step()

@@ -153,6 +153,7 @@ def small_portrait() -> Portrait:
     with torch.no_grad():
         portrait.head.position_table.normal_()
         portrait.head.motion_table.normal_()
+        portrait.head.motion_net.layers[-1].weight[:3].mul_(20)  # moves, as a fitted field does
     cells = torch.zeros(16, 16, 16)
     cells[4:12, 3:13, 5:15] = (torch.rand(8, 10, 10) < 0.8).float()  # z, y, x
     cells[4, 3, 5] = cells[11, 12, 14] = 1
