@@ -62,7 +62,7 @@ def test_counts_of_networks():
     assert work.mlp([48, 64, 3], half=True).half_operations == 2 * (48 * 64 + 64 * 3)
     assert work.mlp_gradient([48, 64, 3]).operations == 2 * work.mlp([48, 64, 3]).operations
     head = work.head_field(HeadSpec(), half=True)
-    assert head.half_operations == 2 * (32 * 64 + 64 * 18 + 64 * 64 + 64 * 32 + 31 * 64 + 64 * 3)
+    assert head.half_operations == 2 * (16 * 64 + 64 * 19 + 48 * 64 + 64 * 32 + 31 * 64 + 64 * 3)
     assert head.bytes == 0
 
 
