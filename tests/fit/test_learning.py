@@ -15,6 +15,7 @@ from geneface.fit.setup import build_portrait, focus_boxes, training_frames
 from geneface.fit.trainer import NotFinite, Trainer
 from geneface.nerf.cameras import project
 from geneface.nerf.render import AvatarRenderer
+from geneface.origin import Origin
 from geneface.types import Avatar, PreparedPerson
 from tests.nerf.mock_person import RADII, make_mock_person
 
@@ -144,8 +145,14 @@ def test_gradients_that_are_none_are_named(mock):
 
 def test_poses_replayed_hold_no_jump_cut(mock, tmp_path):
     person, motion = mock
-    person = PreparedPerson(person.path, json.loads(json.dumps(person.manifest)) | {"jumps": [4, 25]})
+    source = {"name": "talk.mp4", "path": "/talk.mp4", "sha256": "ab", "start_frame": 100}
+    crop = {"x": 0, "y": 0, "side": 9, "source_width": 99, "source_height": 99, "path": [[i, 0] for i in range(33)]}
+    changed = {"jumps": [4, 25], "source": source, "crop": crop}
+    person = PreparedPerson(person.path, json.loads(json.dumps(person.manifest)) | changed)
     fitted = fitting.fit(person, tmp_path / "a.avatar", replace(CONFIG, steps=1), motion=motion)
     avatar = Avatar.load(fitted.avatar)
     assert np.array_equal(avatar.camera.head_to_camera, person.camera.head_to_camera[4:25])
     assert len(avatar.motion_reference) == len(person.train_frames)  # what the face can do is learnt from all
+    origin = Origin.of_avatar(avatar)  # and says where these poses' pictures are
+    assert (origin.name, origin.sha256, origin.first, origin.fps) == ("talk.mp4", "ab", 104, 25)
+    assert [x for x, _ in origin.crop.path] == list(range(4, 25))
