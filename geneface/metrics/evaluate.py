@@ -28,17 +28,28 @@ from .report import write_comparison, write_report
 
 FILM_NAME = "comparison.mp4"
 
+UNNAMED = "this avatar"
+
 
 @dataclass(frozen=True)
 class Subject:
     """An avatar and what it is made to show.
 
     Attributes:
+        name: of the avatar, for messages.
         motions: name of the render -> [T,68,3] driving landmarks of the frames that are compared.
     """
 
+    name: str
     avatar: Avatar
     motions: dict[str, np.ndarray]
+
+    def renderer(self) -> AvatarRenderer:
+        """Raises UserError, naming the avatar, for one that this version cannot render."""
+        try:
+            return AvatarRenderer(self.avatar)
+        except UserError as error:
+            raise UserError(f"{self.name}: {error}") from error
 
 
 def evaluate(
@@ -70,7 +81,7 @@ def evaluate(
     _check(avatar, person, frames)
     motions = _motions(avatar, person, frames, motion)
     film = None if out is None else Film(Path(out) / FILM_NAME, [["truth", *motions]], person, frames)
-    judge, result = _judge([Subject(avatar, motions)], person, frames, config, film, video)
+    judge, result = _judge([Subject(UNNAMED, avatar, motions)], person, frames, config, film, video)
     summaries = {name: scores.summary() for name, scores in judge.scores.items()}
     result = {"tracked": summaries["tracked"], "predicted": summaries.get("predicted")} | result
     if out is not None:
@@ -103,7 +114,8 @@ def compare(
     for avatar_name, avatar in avatars.items():
         motions = _motions(avatar, person, frames, motion)
         names[avatar_name] = {kind: f"{avatar_name}, {kind}" for kind in motions}
-        subjects.append(Subject(avatar, {names[avatar_name][kind]: points for kind, points in motions.items()}))
+        renders = {names[avatar_name][kind]: points for kind, points in motions.items()}
+        subjects.append(Subject(avatar_name, avatar, renders))
     kinds = list(next(iter(names.values())))
     film = None
     if out is not None:
@@ -133,7 +145,7 @@ def held_out(avatar: Avatar, person: PreparedPerson, count: int = 12) -> dict[st
     _check(avatar, person, available)
     frames = available[:: max(1, -(-len(available) // count))]
     judge = Judge(["tracked"])
-    _, comparisons = _comparisons([Subject(avatar, {"tracked": _tracked(person, frames)})], person, frames)
+    _, comparisons = _comparisons([Subject(UNNAMED, avatar, {"tracked": _tracked(person, frames)})], person, frames)
     with FaceDetector() as detector:
         for comparison in comparisons:
             judge.measure(comparison, detector, pictures=True)
@@ -170,7 +182,7 @@ def _judge(
     }
 
 
-def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = "this avatar") -> None:
+def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = UNNAMED) -> None:
     if not len(frames):
         raise UserError(f"{person.path}: no held-out frames to evaluate on; prepare a longer video")
     same_camera = np.allclose(avatar.camera.intrinsics, person.camera.intrinsics, rtol=1e-5)
@@ -221,9 +233,9 @@ def _comparisons(
 ) -> tuple[str, Iterator[Comparison]]:
     """What the renders are compared with, and the comparisons one by one."""
     reference, originals = original_frames(person, frames, video)
+    renderers = [subject.renderer() for subject in subjects]
 
     def comparisons() -> Iterator[Comparison]:
-        renderers = [AvatarRenderer(subject.avatar) for subject in subjects]
         for step, (index, truth) in enumerate(zip(frames, originals, strict=True)):
             size = truth.shape[1], truth.shape[0]
             pose = person.camera.head_to_camera[index]

@@ -76,8 +76,7 @@ def write_comparison(
         best = {(row, 2 + column) for column, measure in enumerate(shown) for row in best_of(measure, columns[column])}
         figures.table(
             [kind, "minutes", *(measure.title for measure in shown)],
-            [(name, minutes[name], *(f"{column[row]:.3f}" if isinstance(column[row], float) and abs(column[row]) < 10
-                                     else column[row] for column in columns)) for row, name in enumerate(names)],
+            [(name, minutes[name], *(_aligned(column[row]) for column in columns)) for row, name in enumerate(names)],
             best,
         )
     figures.text("The best of each column is set off. The JSON file beside this page has every figure.")
@@ -97,6 +96,11 @@ def write_comparison(
     _error_maps(report, judge, tracked)
     _curves(report, judge, tracked, np.array(frames) / person.fps)
     return report.save(folder / FILE_NAME, dict(result) | {"report": FILE_NAME, "video": film.name})
+
+
+def _aligned(value: float | None) -> str | None:
+    """As many decimals as its neighbours in the column."""
+    return None if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
 
 
 def _report(title: str, person: PreparedPerson, result: Mapping[str, Any], frames: range) -> Report:

@@ -243,7 +243,7 @@ def test_compare(scene, tmp_path):
         evaluation.evaluate(avatar, person, None, EvaluateConfig(frames=8, picture_frames=2))["tracked"], nan_ok=True)
     page = (tmp_path / "report" / "evaluation.html").read_text("utf-8")
     # Of both motions: the good one's head PSNR is set off.
-    assert page.count(f'<td class="number best">{good["tracked"]["psnr_head"]:.4g}</td>') >= 1
+    assert page.count(f'<td class="number best">{good["tracked"]["psnr_head"]:.2f}</td>') >= 1
     assert "From above: truth, dark, good" in page.replace("from above", "From above")
     frames = list(read_frames(tmp_path / "report" / "comparison.mp4", 25.0))
     assert len(frames) == 8 and frames[0].shape[1] == 3 * 512 and frames[0].shape[0] == 2 * (512 + LABEL)
@@ -256,4 +256,20 @@ def test_compare_names_the_avatar_that_does_not_fit(scene, tmp_path):
     other = Avatar(**{**vars(avatar), "identity": avatar.identity + 0.5})
     with pytest.raises(UserError, match="not the prepared person B was fitted on"):
         evaluation.compare({"A": avatar, "B": other}, person, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_compare_names_the_avatar_that_cannot_be_rendered(scene, tmp_path, monkeypatch):
+    person, avatar = scene
+    old = Avatar(**{**vars(avatar), "info": {"dark": True}})
+
+    class Renderer(FakeRenderer):
+        def __init__(self, avatar):
+            super().__init__(avatar)
+            if avatar.info.get("dark"):
+                raise UserError("was fitted by an older version; fit it again")
+
+    monkeypatch.setattr(evaluation, "AvatarRenderer", Renderer)
+    with pytest.raises(UserError, match="^B: was fitted by an older version"):
+        evaluation.compare({"A": avatar, "B": old}, person, tmp_path / "report")
     assert not (tmp_path / "report").exists()
