@@ -28,15 +28,13 @@ from .report import write_comparison, write_report
 
 FILM_NAME = "comparison.mp4"
 
-UNNAMED = "this avatar"
-
 
 @dataclass(frozen=True)
 class Subject:
     """An avatar and what it is made to show.
 
     Attributes:
-        name: of the avatar, for messages.
+        name: of the avatar, for messages; "" where there is but one.
         motions: name of the render -> [T,68,3] driving landmarks of the frames that are compared.
     """
 
@@ -49,7 +47,7 @@ class Subject:
         try:
             return AvatarRenderer(self.avatar)
         except UserError as error:
-            raise UserError(f"{self.name}: {error}") from error
+            raise UserError(f"{self.name}: {error}" if self.name else str(error)) from error
 
 
 def evaluate(
@@ -81,7 +79,7 @@ def evaluate(
     _check(avatar, person, frames)
     motions = _motions(avatar, person, frames, motion)
     film = None if out is None else Film(Path(out) / FILM_NAME, [["truth", *motions]], person, frames)
-    judge, result = _judge([Subject(UNNAMED, avatar, motions)], person, frames, config, film, video)
+    judge, result = _judge([Subject("", avatar, motions)], person, frames, config, film, video)
     summaries = {name: scores.summary() for name, scores in judge.scores.items()}
     result = {"tracked": summaries["tracked"], "predicted": summaries.get("predicted")} | result
     if out is not None:
@@ -145,7 +143,7 @@ def held_out(avatar: Avatar, person: PreparedPerson, count: int = 12) -> dict[st
     _check(avatar, person, available)
     frames = available[:: max(1, -(-len(available) // count))]
     judge = Judge(["tracked"])
-    _, comparisons = _comparisons([Subject(UNNAMED, avatar, {"tracked": _tracked(person, frames)})], person, frames)
+    _, comparisons = _comparisons([Subject("", avatar, {"tracked": _tracked(person, frames)})], person, frames)
     with FaceDetector() as detector:
         for comparison in comparisons:
             judge.measure(comparison, detector, pictures=True)
@@ -182,7 +180,7 @@ def _judge(
     }
 
 
-def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = UNNAMED) -> None:
+def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = "this avatar") -> None:
     if not len(frames):
         raise UserError(f"{person.path}: no held-out frames to evaluate on; prepare a longer video")
     same_camera = np.allclose(avatar.camera.intrinsics, person.camera.intrinsics, rtol=1e-5)
