@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from .. import ops
 from ..errors import UserError
 from ..face.landmarks import mouth_opening
+from ..frame.person import to_uint8
 from ..nerf.render import AvatarRenderer
 from ..types import Avatar, CameraTrack, write_atomically
-from .fusion import DepthView, fuse
+from .fusion import SOLID, DepthView, fuse
 from .holes import close_holes
 
 VOXEL_M = 0.002
@@ -89,12 +91,17 @@ def head_mesh(
     vertices, quads = fuse(_depths(renderer, landmarks, distance, voxel), low - 2 * voxel, high + 2 * voxel, voxel)
     if not len(quads):
         raise UserError("the avatar's head has no surface; fit it for longer")
+    seen = len(vertices)
     vertices, triangles = close_holes(vertices, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
     normals = vertex_normals(vertices, triangles)
     uv, out = fisheye(vertices)
     look = partial(_colours, renderer, landmarks, camera_directions(avatar.camera))
-    picture = _paint(vertices, triangles, normals, uv, out, texture, look)
-    return HeadMesh(vertices, triangles, normals, uv, picture, _filled(*look(vertices, normals)))
+    picture = _paint(vertices, triangles, normals, uv, out, texture, look, seen)
+    rgb, alpha = look(vertices, normals)
+    alpha[seen:] = 0
+    good = np.flatnonzero(alpha > SOLID) if (alpha > SOLID).any() else np.arange(len(rgb))
+    nearest = good[cKDTree(vertices[good]).query(vertices)[1]]
+    return HeadMesh(vertices, triangles, normals, uv, picture, to_uint8(rgb[nearest]))
 
 
 def _depths(renderer: AvatarRenderer, landmarks: np.ndarray, distance: float, voxel: float) -> Iterator[DepthView]:
@@ -171,8 +178,12 @@ def _colours(
     return rgb / np.maximum(alpha, 1e-6)[:, None], alpha
 
 
-def _paint(vertices, triangles, normals, uv, out, size: int, look) -> np.ndarray:
-    """[S,S,3] uint8 texture. Where the surface lies several times over a texel, the outermost is painted."""
+def _paint(vertices, triangles, normals, uv, out, size: int, look, seen: int) -> np.ndarray:
+    """[S,S,3] uint8 texture. Where the surface lies several times over a texel, the outermost is painted.
+
+    Of vertices from number `seen` on, which close holes, the field knows no colour: there, and where there is no
+    surface, is the colour of the nearest texel.
+    """
     # So far away that there is no perspective in the interpolation.
     flat = np.column_stack([uv[:, 0] * size, (1 - uv[:, 1]) * size, 100 - out])
     face, weights, _ = ops.rasterize(
@@ -184,18 +195,14 @@ def _paint(vertices, triangles, normals, uv, out, size: int, look) -> np.ndarray
     rgb[covered], alpha[covered] = look(
         (vertices[corners] * weights).sum(1), _unit((normals[corners] * weights).sum(1))
     )
-    return _filled(rgb, alpha)
+    alpha[covered] *= (corners < seen).all(1)
+    if (alpha > SOLID).any():
+        rgb = rgb[tuple(distance_transform_edt(alpha <= SOLID, return_distances=False, return_indices=True))]
+    return to_uint8(rgb)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-def _filled(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """uint8 colours; where little was there to be seen, those of the nearest that was (next in order, for lists)."""
-    if (alpha > 0.5).any():
-        rgb = rgb[tuple(distance_transform_edt(alpha <= 0.5, return_distances=False, return_indices=True))]
-    return (rgb * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def save(mesh: HeadMesh, path: Path) -> None:
