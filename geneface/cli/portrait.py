@@ -29,7 +29,7 @@ PREPARE_KEYS = (
 FIT_KEYS = ("minutes", "steps", "avatar", "size_mb", "peak_memory_mb", "held_out")
 SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion")
 RENDER_KEYS = ("frames", "seconds", "fps_delivered", "frame_ms_p95", "peak_memory_mb", "output")
-EVALUATE_KEYS = ("tracked", "predicted", "report")
+EVALUATE_KEYS = ("tracked", "aligned", "predicted", "report")
 COMPARE_KEYS = ("avatars", "report")
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")]

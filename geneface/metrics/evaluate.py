@@ -15,6 +15,7 @@ from ..face.detector import FaceDetector
 from ..face.landmarks import mouth_opening
 from ..face.motion import tracked_motion
 from ..motion.predict import predict
+from ..nerf.align import PoseAligner
 from ..nerf.render import AvatarRenderer
 from ..progress import track
 from ..types import Avatar, MotionSequence, PreparedPerson, SpeechFeatures, require
@@ -27,6 +28,20 @@ from .original import original_frames
 from .report import write_comparison, write_report
 
 FILM_NAME = "comparison.mp4"
+KINDS = ("tracked", "aligned", "predicted")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What an avatar is made to show.
+
+    Attributes:
+        driving: [T,69,3] `MotionSequence.driving` of the frames that are compared.
+        aligned: put the head where each picture shows it (`nerf.align`) instead of where it was tracked.
+    """
+
+    driving: np.ndarray
+    aligned: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,12 +50,12 @@ class Subject:
 
     Attributes:
         name: of the avatar, for messages; "" where there is but one.
-        motions: name of the render -> [T,68,3] driving landmarks of the frames that are compared.
+        motions: name of the render -> what is shown.
     """
 
     name: str
     avatar: Avatar
-    motions: dict[str, np.ndarray]
+    motions: dict[str, Drive]
 
     def renderer(self) -> AvatarRenderer:
         """Raises UserError, naming the avatar, for one that this version cannot render."""
@@ -56,8 +71,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compare an avatar with the held-out frames of its person.
 
-    The frames are rendered twice at their true head poses: with the motion tracked on them (`tracked`, the
-    renderer alone) and with the motion that the motion model predicts from their sound (`predicted`, the
+    The frames are rendered three times: with motion and head poses as tracked on them (`tracked`, the renderer alone),
+    with the same motion and the head poses that the avatar itself finds in the pictures (`aligned`: what the tracker's
+    errors of pose cost is left out; nothing else is taken from a picture), and with the motion that the motion model predicts from their sound (`predicted`, the
     whole chain). Faces are detected anew on truth and renders; the figures are described in
     `scores.Scores.summary`, `measures.MEASURES` and beside each measure.
 
@@ -67,7 +83,7 @@ def evaluate(
         video: the video the person was prepared from; None to look for it (`original.original_frames`).
 
     Returns:
-        `tracked`, `predicted` (null if the person has no sound to predict from); `truth` {jitter_px,
+        `tracked`, `aligned`, `predicted` (null if the person has no sound to predict from); `truth` {jitter_px,
         faces_missing, seam_gradient, seam_jump}; `frames`, `picture_frames`: how many were measured; `reference`:
         "source video" or "prepared frames", what the renders were compared with; `worst_frames` {lip_distance_px,
         psnr_head}: frames of the person, the worst first; `report`, `video`: the files or null.
@@ -81,7 +97,7 @@ def evaluate(
     film = None if out is None else Film(Path(out) / FILM_NAME, [["truth", *motions]], person, frames)
     judge, result = _judge([Subject("", avatar, motions)], person, frames, config, film, video)
     summaries = {name: scores.summary() for name, scores in judge.scores.items()}
-    result = {"tracked": summaries["tracked"], "predicted": summaries.get("predicted")} | result
+    result = {kind: summaries.get(kind) for kind in KINDS} | result
     if out is not None:
         result["report"] = str(write_report(Path(out), person, result, judge, frames, film.path))
     return result
@@ -97,7 +113,7 @@ def compare(
         avatars: name -> avatar.
 
     Returns:
-        `avatars` {name: {tracked, predicted}}, and `evaluate`'s other keys.
+        `avatars` {name: {tracked, aligned, predicted}}, and `evaluate`'s other keys.
 
     Raises:
         UserError: as `evaluate`; the message names the avatar.
@@ -120,7 +136,7 @@ def compare(
         rows = [["truth", *(names[avatar][kind] for avatar in names)] for kind in kinds]
         film = Film(Path(out) / FILM_NAME, rows, person, frames)
     judge, result = _judge(subjects, person, frames, config, film, video)
-    figures: dict[str, dict[str, Any]] = {name: {"tracked": None, "predicted": None} for name in names}
+    figures: dict[str, dict[str, Any]] = {name: dict.fromkeys(KINDS) for name in names}
     for avatar_name, of in names.items():
         figures[avatar_name] |= {kind: judge.scores[render].summary() for kind, render in of.items()}
     result = {"avatars": figures} | result
@@ -143,7 +159,7 @@ def held_out(avatar: Avatar, person: PreparedPerson, count: int = 12) -> dict[st
     _check(avatar, person, available)
     frames = available[:: max(1, -(-len(available) // count))]
     judge = Judge(["tracked"])
-    _, comparisons = _comparisons([Subject("", avatar, {"tracked": _tracked(person, frames)})], person, frames)
+    _, comparisons = _comparisons([Subject("", avatar, {"tracked": Drive(_tracked(person, frames))})], person, frames)
     with FaceDetector() as detector:
         for comparison in comparisons:
             judge.measure(comparison, detector, pictures=True)
@@ -189,25 +205,26 @@ def _check(avatar: Avatar, person: PreparedPerson, frames: range, name: str = "t
         raise UserError(f"{person.path}: is not the prepared person {name} was fitted on; give that one")
 
 
-def _motions(avatar: Avatar, person: PreparedPerson, frames: range, config: MotionConfig) -> dict[str, np.ndarray]:
-    """"tracked" and, where the person has sound, "predicted" -> [len(frames),68,3] driving landmarks."""
-    motions = {"tracked": _tracked(person, frames)}
+def _motions(avatar: Avatar, person: PreparedPerson, frames: range, config: MotionConfig) -> dict[str, Drive]:
+    """`KINDS`, the last where the person has sound."""
+    tracked = _tracked(person, frames)
+    motions = {"tracked": Drive(tracked), "aligned": Drive(tracked, aligned=True)}
     if len(person.speech):
-        motions["predicted"] = _predicted(avatar, person, frames, config)
+        motions["predicted"] = Drive(_predicted(avatar, person, frames, config))
     return motions
 
 
 def _tracked(person: PreparedPerson, frames: range) -> np.ndarray:
-    """[len(frames),68,3] driving landmarks as tracked."""
+    """[len(frames),69,3] driving values as tracked."""
     whole: MotionSequence = tracked_motion(person.face, person.camera, None, f"tracked: {person.path.name}")
-    return whole.landmarks[list(frames)]
+    return whole.driving[list(frames)]
 
 
 def _predicted(avatar: Avatar, person: PreparedPerson, frames: range, config: MotionConfig) -> np.ndarray:
-    """[len(frames),68,3] driving landmarks as predicted from the sound of the frames alone."""
-    landmarks = predict(excerpt(person.speech, frames, person.fps), avatar, config).landmarks
+    """[len(frames),69,3] driving values as predicted from the sound of the frames alone."""
+    driving = predict(excerpt(person.speech, frames, person.fps), avatar, config).driving
     # Rounding may leave the prediction a frame short; its last frame is held.
-    return landmarks[np.minimum(np.arange(len(frames)), len(landmarks) - 1)]
+    return driving[np.minimum(np.arange(len(frames)), len(driving) - 1)]
 
 
 def excerpt(speech: SpeechFeatures, frames: range, fps: float) -> SpeechFeatures:
@@ -232,6 +249,7 @@ def _comparisons(
     """What the renders are compared with, and the comparisons one by one."""
     reference, originals = original_frames(person, frames, video)
     renderers = [subject.renderer() for subject in subjects]
+    aligners = [PoseAligner(renderer) for renderer in renderers]
 
     def comparisons() -> Iterator[Comparison]:
         for step, (index, truth) in enumerate(zip(frames, originals, strict=True)):
@@ -239,10 +257,13 @@ def _comparisons(
             pose = person.camera.head_to_camera[index]
             mask = resize(person.mask(index), size)
             seen = in_sight(mask)[..., None]
-            renders = {
-                name: np.where(seen, resize(renderer.frame(points[step], pose), size), truth)
-                for renderer, subject in zip(renderers, subjects) for name, points in subject.motions.items()
-            }
+            renders = {}
+            for renderer, aligner, subject in zip(renderers, aligners, subjects):
+                for name, drive in subject.motions.items():
+                    driving, at = drive.driving[step], pose
+                    if drive.aligned:
+                        at = aligner.pose(person.frame(index), person.mask(index), driving, pose)
+                    renders[name] = np.where(seen, resize(renderer.frame(driving, at), size), truth)
             yield Comparison(index, truth, mask, renders)
 
     return reference, comparisons()

@@ -72,7 +72,24 @@ class FakeRenderer:
             out[10:44, 16:48] -= 40
         if bare:
             out[-2:, -2:] = 255
+        if head_to_camera[1, 3]:  # was aligned
+            out[10:44, 16:48] -= 4
         return out
+
+
+class FakeAligner:
+    """Marks the pose it is given for the picture of the same frame."""
+
+    def __init__(self, renderer):
+        assert isinstance(renderer, FakeRenderer)
+
+    def pose(self, picture, mask, driving, head_to_camera):
+        index = driving[0, 0]
+        assert head_to_camera[0, 3] == pytest.approx(index / 1000) and mask[20, 20, 0] == 255
+        assert np.abs(picture.astype(int) - globals()["picture"](int(index), opening(int(index)))).mean() < 3
+        moved = head_to_camera.copy()
+        moved[1, 3] = 1
+        return moved
 
 
 @pytest.fixture
@@ -128,6 +145,7 @@ def scene(tmp_path, monkeypatch):
         return motion(range(first, first + count), [opening(first + i - LATE) for i in range(count)], bare=(50, 51))
 
     monkeypatch.setattr(evaluation, "AvatarRenderer", FakeRenderer)
+    monkeypatch.setattr(evaluation, "PoseAligner", FakeAligner)
     monkeypatch.setattr(evaluation, "FaceDetector", FakeDetector)
     monkeypatch.setattr(evaluation, "tracked_motion", tracked)
     monkeypatch.setattr(evaluation, "predict", predicted)
@@ -139,6 +157,8 @@ def test_evaluate(scene, tmp_path):
     person, avatar = scene
     result = evaluation.evaluate(avatar, person, tmp_path / "report", EvaluateConfig(picture_frames=5, strips=3))
     tracked, predicted = result["tracked"], result["predicted"]
+    assert result["aligned"]["psnr_head"] < tracked["psnr_head"] - 1
+    assert result["aligned"]["lip_distance_px"] == tracked["lip_distance_px"]
     assert result["frames"] == 22 and result["picture_frames"] == 5
     assert result["reference"] == "prepared frames"
     # JPEG at quality 100 is all that separates truth from the tracked render.
@@ -246,7 +266,7 @@ def test_compare(scene, tmp_path):
     assert page.count(f'<td class="number best">{good["tracked"]["psnr_head"]:.2f}</td>') >= 1
     assert "From above: truth, dark, good" in page.replace("from above", "From above")
     frames = list(read_frames(tmp_path / "report" / "comparison.mp4", 25.0))
-    assert len(frames) == 8 and frames[0].shape[1] == 3 * 512 and frames[0].shape[0] == 2 * (512 + LABEL)
+    assert len(frames) == 8 and frames[0].shape[1] == 3 * 512 and frames[0].shape[0] == 3 * (512 + LABEL)
     saved = json.loads((tmp_path / "report" / "evaluation.json").read_text("utf-8"))
     assert saved["avatars"]["dark"]["tracked"]["psnr_head"] == pytest.approx(bad["tracked"]["psnr_head"])
 
