@@ -114,7 +114,8 @@ def _render(
     colour_bias: Tensor, occupancy: Tensor, position_offsets: Sequence[int], position_resolutions: Sequence[int],
     position_log2_table_size: int, position_hashed: bool, motion_offsets: Sequence[int],
     motion_resolutions: Sequence[int], motion_log2_table_size: int, motion_hashed: bool, reach: float,
-    density_scale: float, density_limit: float, grid_size: int, step: float, max_samples: int, min_near: float, early_stop: float,
+    density_scale: float, density_limit: float, grid_size: int, step: float, max_samples: int, min_near: float,
+    early_stop: float,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     rays_o, rays_d, aabb, condition, motion_bias, colour_bias = dense(
         rays_o, rays_d, aabb, condition, motion_bias, colour_bias

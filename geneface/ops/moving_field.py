@@ -72,7 +72,9 @@ class MovingField:
     def _check_net(self, name: str, inputs: int, outputs: int | None) -> None:
         net = getattr(self, name)
         if len(net) < 2 or len(net) != len(self.motion_net):
-            raise ValueError(f"{name}: needs a hidden layer or more, and as many as the other networks, got {len(net)} weights")
+            raise ValueError(
+                f"{name}: needs a hidden layer or more, and as many as the other networks, got {len(net)} weights"
+            )
         hidden = len(self.motion_net[0])
         widths = [inputs, *[hidden] * (len(net) - 1), outputs]
         for weight, columns, rows in zip(net, widths, widths[1:]):

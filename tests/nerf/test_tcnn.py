@@ -109,7 +109,8 @@ def test_tiled_grids_have_no_counterpart():
 
 def random_head(layers: int = 1) -> HeadField:
     torch.manual_seed(0)
-    head = HeadField(HeadSpec(levels=5, max_resolution=64, log2_table_size=10, motion_levels=3, reach=0.2, layers=layers))
+    spec = HeadSpec(levels=5, max_resolution=64, log2_table_size=10, motion_levels=3, reach=0.2, layers=layers)
+    head = HeadField(spec)
     for table in (head.position_table, head.motion_table):
         nn.init.uniform_(table, -0.5, 0.5)
     return head.requires_grad_(False)

@@ -21,7 +21,9 @@ BOX = torch.tensor([-0.2, -0.25, -0.2, 0.2, 0.15, 0.25])
 REACH = 0.02
 
 
-def make_field(hidden: int = 64, layers: int = 1, condition: int = 5, geometry: int = 7, position=POSITION) -> MovingField:
+def make_field(
+    hidden: int = 64, layers: int = 1, condition: int = 5, geometry: int = 7, position: GridSpec = POSITION
+) -> MovingField:
     """A random field whose density is neither everywhere thin nor everywhere solid."""
 
     def net(*widths: int) -> tuple[torch.Tensor, ...]:
