@@ -21,7 +21,7 @@ class LossWeights:
     torso_motion: float = 10.0
     codes: float = 1e-4
     displacement: float = 8e-3
-    pose: float = 6e-3
+    pose: float = 1e-3
     perceptual: float = 0.0
 
 
