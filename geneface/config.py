@@ -55,8 +55,8 @@ class FitConfig:
     lr_pose: float = 2e-3  # learning rate of the corrections of head poses [rad]
     lr_decay: float = 0.03  # learning rates end at this share
     correct_poses: bool = True  # learn what tracking gets wrong about the head's pose
-    perceptual: float = 0.02  # weight of the perceptual distance (LPIPS) of patches, 0 for none
-    perceptual_from: float = 0.5  # share of the fit after which it counts
+    perceptual: float = 0.005  # weight of the perceptual distance (LPIPS) of patches, 0 for none
+    perceptual_from: float = 0.4  # share of the fit after which it counts
     condition_noise: float = 0.05  # noise on the standardised driving landmarks
     ema: float = 0.995  # decay per step of the weight average that is kept
     amp: bool = True  # networks in bfloat16

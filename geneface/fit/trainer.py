@@ -149,14 +149,18 @@ class Trainer:
         late = SPREAD_LATE if self.progress >= WATCH_FROM else 1.0
         return replace(
             weights, head_mask=weights.head_mask * (1 + (MASK_EARLY - 1) * early), spread=weights.spread * late,
-            perceptual=self.config.perceptual if self._patch else 0.0,
+            perceptual=self.config.perceptual,
         )
 
     @property
     def _patch(self) -> int:
-        """Side of the patch that the perceptual loss sees now, 0 for none: it comes last, on a face that stands."""
-        late = self.progress >= self.config.perceptual_from
-        return PATCH if self._perceptual is not None and self.config.perceptual and late else 0
+        """Side of the patch that the perceptual loss sees in this step, 0 for none.
+
+        It comes late, on a face that stands, and in every other step, since it takes rays from the rest of the frames.
+        """
+        wanted = self._perceptual is not None and self.config.perceptual > 0
+        late = self.progress >= self.config.perceptual_from and self.step_count % 2 == 0
+        return PATCH if wanted and late else 0
 
     def step(self) -> dict[str, float]:
         """One optimisation step; returns the loss terms.
@@ -183,8 +187,10 @@ class Trainer:
         self._update_average()
         if self.config.correct_poses and self.step_count % ABSORB_EVERY == 0:
             self.portrait.pose.absorb(self._pose_features)
-        self.samples_per_ray = len(samples.t) / max(len(batch), 1)
-        self._rays = int(min(max(self.config.samples / max(self.samples_per_ray, 0.5), LEAST_RAYS), self.config.rays))
+        if not patch:  # a patch's rays are not like the others
+            self.samples_per_ray = len(samples.t) / max(len(batch), 1)
+            wanted = self.config.samples / max(self.samples_per_ray, 0.5)
+            self._rays = int(min(max(wanted, LEAST_RAYS), self.config.rays))
         self.seconds += time.perf_counter() - began
         return {name: value.item() for name, value in terms.items()}
 
