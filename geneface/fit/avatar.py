@@ -16,6 +16,7 @@ from ..devices import find_device
 from ..errors import UserError
 from ..motion.manifold import REFERENCES
 from ..motion.style import SpeakingStyle
+from ..nerf.occupancy import DepthBand
 from ..nerf.pack import pack_portrait
 from ..nerf.render import AvatarRenderer
 from ..origin import Origin
@@ -87,15 +88,15 @@ def fit(
     ops.set_threads(threads)
     torch.manual_seed(config.seed)
 
-    face_points = learned = None
+    band = learned = None
     style: dict[str, np.ndarray] = {}
     if motion is None:
-        motion, face_points = _tracked(person)
+        motion, band = _tracked(person)
         style = {f"style.{name}": value for name, value in SpeakingStyle.of_person(person).tensors().items()}
         learned = _adapted(person) if config.adapt else None
     frames = training_frames(person)
     store = FrameStore(person, frames, config.cache_mb, threads)
-    portrait = build_portrait(person, motion, frames, store, config, face_points).to(device)
+    portrait = build_portrait(person, motion, frames, store, config, band).to(device)
     sampler = RaySampler(
         store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step,
         rarity(motion, frames),
@@ -157,15 +158,16 @@ def _adapted(person: PreparedPerson) -> Adaptation:
     return result
 
 
-def _tracked(person: PreparedPerson) -> tuple[MotionSequence, np.ndarray]:
-    """Driving landmarks of every frame, and the person's own mean landmarks [478,3] in head space."""
+def _tracked(person: PreparedPerson) -> tuple[MotionSequence, DepthBand]:
+    """Driving landmarks of every frame, and the depths where the person's head is."""
     from ..face.basis import load_basis
     from ..face.motion import tracked_motion
 
     motion = tracked_motion(person.face, person.camera, None, f"tracked: {person.source}")
     mean = person.face.expression[person.face.valid].mean(0, keepdims=True)
-    points = np.asarray(load_basis().landmarks478(person.face.identity, mean))[0]
-    return motion, points
+    basis, identity = load_basis(), person.face.identity
+    landmarks, vertices = (np.asarray(points)[0] for points in (basis.landmarks478(identity, mean), basis.vertices(identity, mean)))
+    return motion, DepthBand(landmarks, vertices)
 
 
 def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> None:

@@ -77,13 +77,13 @@ def head_box(store: FrameStore, poses: Tensor, intrinsics: Tensor, landmarks: Te
 
 def build_portrait(
     person: PreparedPerson, motion: MotionSequence, frames: list[int], store: FrameStore, config: FitConfig,
-    face_points: np.ndarray | None,
+    band: DepthBand | None,
 ) -> Portrait:
     """An untrained portrait with box, occupancy, torso region and statistics of the training frames.
 
     Args:
         motion: driving landmarks of all frames of the person.
-        face_points: [P,3] the person's own landmarks in head space [m], for the depth band; None if unknown.
+        band: depths where the head can be; None if unknown.
     """
     if config.field not in (MOVING, RAD_NERF):
         raise UserError(f"field: {config.field!r} is not known; give {MOVING} or {RAD_NERF}")
@@ -115,7 +115,6 @@ def build_portrait(
         (poses[slot], 1 - torch.from_numpy(store.picture(int(slot))[..., 4:].sum(-1, dtype=np.float32) / 255))
         for slot in views
     )
-    band = DepthBand(face_points) if face_points is not None else None
     portrait.occupancy.carve(portrait.head.aabb, intrinsics, masks, face_front=band)
 
     seen = np.zeros((height, width), bool)

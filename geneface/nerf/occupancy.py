@@ -102,22 +102,67 @@ class OccupancyGrid(nn.Module):
 
 
 class DepthBand:
-    """Depths near the tracked face, over the part of the x-y plane of head space that the face covers.
+    """Depths near the tracked head, seen from the front.
 
-    A mask from the front does not tell how deep a head is, so a hull alone lets the field paint the
-    face on a curtain before it. The tracked landmarks do tell, roughly.
+    A mask from the front does not tell how deep a head is, so a hull alone lets the field paint face and hair on a
+    curtain before it, which shows when the head turns. The head basis does tell, roughly: near the face closely,
+    above and beside it with room for hair.
     """
 
-    FRONT_M, BACK_M = 0.02, 0.03  # room for lips, glasses and beards before, and for the mouth behind
+    FACE_M = 0.02, 0.03  # room before the face, for lips, glasses and beards, and behind its surface, for the mouth
+    HAIR_M = 0.03, 0.05  # the same elsewhere on the head
+    BESIDE_M = 0.05, 0.05  # beside the head, about the depth of its rim
+    NEAR_M = 0.015  # vertices so near in x and y hide one another
 
-    def __init__(self, points: np.ndarray) -> None:
-        """Args: points: [P,3] landmarks of the person in head space [m]."""
-        from scipy.interpolate import LinearNDInterpolator
+    def __init__(self, face: np.ndarray, head: np.ndarray) -> None:
+        """
+        Args:
+            face: [P,3] landmarks of the person in head space [m].
+            head: [V,3] vertices of the whole head [m].
+        """
+        from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
-        self._depth = LinearNDInterpolator(points[:, :2].astype(float), points[:, 2].astype(float))
+        front = _front(head.astype(float), self.NEAR_M)
+        self._face = LinearNDInterpolator(face[:, :2].astype(float), face[:, 2].astype(float))
+        self._head = LinearNDInterpolator(front[:, :2], front[:, 2])
+        self._rim = NearestNDInterpolator(head[:, :2].astype(float), _rim_depth(head.astype(float)))
 
     def contains(self, positions: Tensor) -> Tensor:
-        """[M] bool: within the band, or beside the face where the band has no say."""
-        depth = torch.from_numpy(self._depth(positions[:, :2].double().cpu().numpy())).to(positions.device)
-        behind = positions[:, 2] - depth
-        return depth.isnan() | ((behind > -self.FRONT_M) & (behind < self.BACK_M))
+        """[M] bool for positions [M,3] [m]."""
+        points = positions.double().cpu().numpy()
+        inside = np.zeros(len(points), bool)
+        left = np.ones(len(points), bool)
+        for surface, (before, behind) in (
+            (self._face, self.FACE_M), (self._head, self.HAIR_M), (self._rim, self.BESIDE_M)
+        ):
+            depth = np.full(len(points), np.nan)
+            depth[left] = surface(points[left, :2])
+            known = left & ~np.isnan(depth)
+            offset = points[known, 2] - depth[known]
+            inside[known] = (offset > -before) & (offset < behind)
+            left &= ~known
+        return torch.from_numpy(inside).to(positions.device)
+
+
+def _front(head: np.ndarray, radius: float) -> np.ndarray:
+    """[N,3] the vertices [V,3] that nothing within `radius` in x and y is clearly before."""
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(head[:, :2]).query_ball_point(head[:, :2], radius)
+    foremost = np.array([head[others, 2].min() for others in near])
+    return head[head[:, 2] <= foremost + 2 * radius]
+
+
+def _rim_depth(head: np.ndarray) -> np.ndarray:
+    """[V] the depth at which a head is widest in the direction, from its middle, of each vertex."""
+    middle = head[:, :2].mean(0)
+    angle = np.arctan2(*(head[:, :2] - middle).T)
+    sector = ((angle + np.pi) / (2 * np.pi) * 36).astype(int) % 36
+    reach = np.linalg.norm(head[:, :2] - middle, axis=1)
+    depth = np.zeros(36)
+    for index in range(36):
+        members = np.flatnonzero(sector == index)
+        if len(members):
+            outer = members[reach[members] >= np.quantile(reach[members], 0.95)]
+            depth[index] = head[outer, 2].mean()
+    return depth[sector]
