@@ -44,11 +44,25 @@ def test_carving_keeps_the_ball_and_little_else():
     assert grid.share() == pytest.approx(float(occupied.float().mean()))
 
 
-def test_depth_band_cuts_before_and_behind_the_face_only():
+def head_band() -> DepthBand:
+    """Of an ellipsoid head whose face is a plane 6 cm before its middle, 5 cm to each side."""
     rows, columns = np.mgrid[-0.05:0.05:6j, -0.05:0.05:6j]
-    band = DepthBand(np.stack([columns.ravel(), rows.ravel(), np.full(36, -0.06)], -1))
-    points = torch.tensor([[0.0, 0, -0.09], [0, 0, -0.06], [0, 0, 0.0], [0.09, 0, 0.05]])
-    assert band.contains(points).tolist() == [False, True, False, True]
+    face = np.stack([columns.ravel(), rows.ravel(), np.full(36, -0.06)], -1)
+    height, turn = (v.ravel() for v in np.mgrid[-1:1:40j, 0 : 2 * np.pi : 40j])
+    around = np.sqrt(1 - height**2)
+    head = np.stack([0.08 * around * np.sin(turn), 0.12 * height, -0.07 * around * np.cos(turn)], -1)
+    return DepthBand(face, head)
+
+
+@pytest.mark.parametrize("point, inside", [
+    ((0.0, 0.0, -0.09), False), ((0.0, 0.0, -0.075), True), ((0.0, 0.0, -0.06), True), ((0.0, 0.0, 0.0), False),
+    # Above the face: the ellipsoid's front is at -0.046, and hair has room before it.
+    ((0.0, -0.09, -0.07), True), ((0.0, -0.09, -0.09), False), ((0.0, -0.09, 0.04), False),
+    # Beside the head, hair is about as deep as the rim.
+    ((0.1, 0.0, 0.03), True), ((0.1, 0.0, -0.07), False),
+])
+def test_depth_band(point, inside):
+    assert head_band().contains(torch.tensor([point])).tolist() == [inside]
 
 
 def test_cells_without_light_fall_empty_and_margin_grows_others():
