@@ -152,7 +152,7 @@ class RenderConfig:
     orbit: float = 0.0  # the camera sways slowly, by this to both sides [degrees]
     frame: str = "crop"  # crop: the portrait; full: in the original's frame; alpha: the person alone; depth, normals: maps
     background: str = ""  # behind the person, with frame crop: colour, picture or video file; empty: as it was filmed
-    video: str = ""  # with frame full: the video that the avatar was made from, where it has moved since
+    original: str = ""  # with frame full: the video that the avatar was made from, where it has moved since
     device: str = "auto"  # cpu, cuda, cuda:1 ...; auto: the GPU where one is usable
 
 

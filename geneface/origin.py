@@ -84,7 +84,7 @@ class Origin:
             if place.is_file() and file_hash(place) == self.sha256:
                 return place
         raise UserError(f"{self.path or self.name}: the video that the avatar was made from is not there any more, or "
-                        "was changed; give it with --video FILE, or render without --frame full")
+                        "was changed; give it with --original FILE, or render without --frame full")
 
     def pictures(self, video: Path, numbers: Iterable[int]) -> Iterator[np.ndarray]:
         """The whole pictures [H,W,3] uint8 of the stretch's frames `numbers`, of which each had better be a neighbour

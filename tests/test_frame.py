@@ -312,12 +312,12 @@ def test_original_is_found_by_its_bytes(filmed, tmp_path, monkeypatch):
     moved = tmp_path / "talk.mp4"
     moved.write_bytes(path.read_bytes())
     gone = replace(origin, path=str(tmp_path / "gone" / "talk.mp4"))
-    with pytest.raises(UserError, match="--video"):
+    with pytest.raises(UserError, match="--original"):
         gone.find()
     monkeypatch.chdir(tmp_path)
     assert gone.find() == Path("talk.mp4")
     moved.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(UserError, match="--video"):
+    with pytest.raises(UserError, match="--original"):
         gone.find()
     with pytest.raises(UserError, match="not the video"):
         gone.find(moved)
@@ -347,7 +347,7 @@ def test_origin_of_a_stretch_of_the_second_clip():
     (dict(frame="alpha", background="red"), "a.mov", "--frame crop"),
     (dict(frame="full"), "a.mp4", "fit it again"),
     (dict(frame="full", yaw=5.0), "a.mp4", "leave --yaw"),
-    (dict(video="talk.mp4"), "a.mp4", "--frame full"),
+    (dict(original="talk.mp4"), "a.mp4", "--frame full"),
     (dict(background="grene"), "a.mp4", "neither a colour nor a file"),
     (dict(background=__file__), "a.mp4", "not a readable"),
 ])

@@ -196,7 +196,7 @@ def render(
     background: Annotated[
         Optional[str], typer.Option(metavar="COLOUR|FILE", help="Behind the person: a colour, a picture or a video.")
     ] = None,
-    video: Annotated[
+    original: Annotated[
         Optional[str],
         typer.Option(metavar="FILE", help="For --frame full: the video the avatar was made from, if it has moved."),
     ] = None,
@@ -218,7 +218,7 @@ def render(
 
     if audio is None and motion is None:
         raise UserError("nothing to say; give --audio FILE or --motion M.npz")
-    given = {"frame": frame, "background": background, "video": video, "size": size, "yaw": yaw, "pitch": pitch,
+    given = {"frame": frame, "background": background, "original": original, "size": size, "yaw": yaw, "pitch": pitch,
              "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)
     result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))

@@ -45,8 +45,8 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
     if config.background and config.frame != CROP:
         raise UserError(f"--background {config.background}: only --frame crop can have another background; leave one "
                         "of the two out")
-    if config.video and config.frame != FULL:
-        raise UserError(f"--video {config.video}: only --frame full needs the original video; add that, or leave this "
+    if config.original and config.frame != FULL:
+        raise UserError(f"--original {config.original}: only --frame full needs the original video; add that, or leave this "
                         "out")
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
         raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
@@ -60,7 +60,7 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
     if config.background:
         backdrop(config.background, 2, 2, avatar.camera.fps)
     if config.frame == FULL:
-        Origin.of_avatar(avatar).find(config.video or None)
+        Origin.of_avatar(avatar).find(config.original or None)
 
 
 def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig, replayed: Iterator[int]) -> Framing:
@@ -82,7 +82,7 @@ def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfi
 
 def _pasted_back(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig, replayed: Iterator[int]) -> PastedBack:
     origin = Origin.of_avatar(avatar)
-    video = origin.find(config.video or None)
+    video = origin.find(config.original or None)
     numbers, read = tee(replayed)
     pictures = origin.pictures(video, read)
     frames = ((number, avatar.camera.head_to_camera[number], next(pictures)) for number in numbers)
