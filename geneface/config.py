@@ -51,7 +51,7 @@ class FitConfig:
     grid_size: int = 128  # occupancy cells per axis
     step_mm: float = 4.0  # sample distance in head space at the end of the fit
     lr_grid: float = 1e-2  # learning rate of grids
-    lr_net: float = 2e-3  # learning rate of networks and appearance codes
+    lr_net: float = 2e-3  # learning rate of networks
     lr_pose: float = 2e-3  # learning rate of the corrections of head poses [rad]
     lr_decay: float = 0.03  # learning rates end at this share
     correct_poses: bool = True  # learn what tracking gets wrong about the head's pose

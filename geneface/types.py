@@ -416,7 +416,7 @@ class Avatar:
 
     Attributes:
         field: what rebuilds the networks: constructor arguments of head and torso (JSON values).
-        tensors: name -> array: network weights, tables, occupancy grid, appearance codes.
+        tensors: name -> array: network weights, tables, occupancy grid.
         identity: [K] identity coefficients on the face basis.
         motion_reference: [R,68,3] canonical landmarks of the person's training frames [m]:
             the space that generated motion is projected onto (locally linear embedding).

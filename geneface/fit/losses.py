@@ -19,7 +19,6 @@ class LossWeights:
     head_motion: float = 1e-2
     spread: float = 2e-4
     torso_motion: float = 10.0
-    codes: float = 1e-4
     displacement: float = 8e-3
     pose: float = 1e-3
     perceptual: float = 0.0
@@ -43,7 +42,7 @@ def mean_where(values: Tensor, weights: Tensor) -> Tensor:
 
 def portrait_losses(
     rendered: Tensor, head_alpha: Tensor, motion: Tensor, spread: Tensor, torso_rgb: Tensor, torso_alpha: Tensor,
-    motions: Tensor, evaluated: Tensor, codes: Tensor, batch, weights: LossWeights,
+    motions: Tensor, evaluated: Tensor, batch, weights: LossWeights,
 ) -> dict[str, Tensor]:
     """Terms of the loss of one batch of rays, already weighted; their sum is minimised.
 
@@ -55,7 +54,6 @@ def portrait_losses(
         torso_rgb [N,3], torso_alpha [N]: the torso field (zero where not evaluated).
         motions: [F,M] what the pose does not tell of the torso's motion in the batch's frames [image sides].
         evaluated: [N] bool, rays for which the torso was evaluated.
-        codes: appearance codes of the batch's frames.
         batch: the `RayBatch`.
     """
     # The plate stands for a background that may have moved: there only the opacities are judged. Where something
@@ -68,7 +66,6 @@ def portrait_losses(
         "entropy": weights.entropy * mean_where(opacity_entropy(head_alpha), seen),
         "head_motion": weights.head_motion * mean_where(motion, (~batch.on_face).float()),
         "spread": weights.spread * mean_where(spread, batch.head),
-        "codes": weights.codes * codes.square().sum(-1).mean(),
     }
     behind = batch.torso + batch.background
     truth = batch.torso / behind.clamp(min=1e-3)

@@ -88,8 +88,7 @@ class Trainer:
         self.average = {name: value.detach().clone() for name, value in portrait.named_parameters()}
         self.optimisers = {
             "head": self._adam(list(portrait.head.named_parameters())),
-            "torso": self._adam([*portrait.torso.named_parameters(), ("codes", portrait.torso_codes),
-                                 ("motions", portrait.torso_motions)]),
+            "torso": self._adam([*portrait.torso.named_parameters(), ("motions", portrait.torso_motions)]),
         }
         if config.correct_poses:
             groups = [
@@ -225,11 +224,10 @@ class Trainer:
         spread = (square / opaque - (depth / opaque).square()).clamp(min=0)
         torso_rgb, torso_alpha, evaluated = self._torso(batch)
         behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
-        codes = portrait.torso_codes[batch.frames]
         rendered, weights = over(image, alpha, behind), self.loss_weights()
         terms = portrait_losses(
-            rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated, codes,
-            batch, weights,
+            rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated, batch,
+            weights,
         )
         if isinstance(portrait.head, HeadField):
             terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
@@ -249,8 +247,7 @@ class Trainer:
         if len(rows):
             motion = portrait.torso.predict(self._pose_values[batch.frames]) + portrait.torso_motions[batch.frames]
             values = portrait.torso(
-                batch.pixels[rows] / self._side, motion, portrait.torso_codes[batch.frames], batch.slot[rows],
-                self.config.amp,
+                batch.pixels[rows] / self._side, motion, batch.slot[rows], self.config.amp
             )
             rgb, alpha = (zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha), values))
         return rgb, alpha, evaluated

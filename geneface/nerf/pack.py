@@ -16,7 +16,7 @@ from .torso import TorsoSpec
 KINDS = {HeadSpec: "geneface-moving", RadNerfSpec: "rad-nerf"}
 # Needed to fit, not to render.
 _FIT_ONLY = ("occupancy.hull", "occupancy.seen", "torso_motions", "pose.residual")
-_HALF = ("table", "codes")  # names of what is stored in 16 bits: large, and of limited range
+_HALF = ("table",)  # names of what is stored in 16 bits: large, and of limited range
 
 
 def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -28,7 +28,7 @@ def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict
     height, width = portrait.torso_region.shape
     field = {
         "kind": KINDS[type(portrait.head.spec)], "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
-        "frames": len(portrait.torso_codes), "grid_size": portrait.occupancy.size, "width": width, "height": height,
+        "frames": len(portrait.torso_motions), "grid_size": portrait.occupancy.size, "width": width, "height": height,
         "step_m": step,
     }
     tensors = {}
@@ -54,13 +54,16 @@ def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portr
     specs = {kind: spec for spec, kind in KINDS.items()}
     if field.get("kind") not in specs:
         raise UserError(f"avatar holds a field of kind {field.get('kind')!r}; install the version that made it")
-    if "lattice" not in field.get("torso", ()):
-        raise UserError("avatar was fitted by an older version, whose torso moved otherwise; fit it again")
     try:
         portrait = Portrait(
             specs[field["kind"]](**field["head"]), TorsoSpec(**field["torso"]), field["frames"], field["grid_size"],
             field["width"], field["height"],
         )
+    except TypeError as error:
+        raise UserError(f"avatar was fitted by an older version, with other sizes ({error}); fit it again") from error
+    except KeyError as error:
+        raise UserError(f"damaged avatar: its field lacks {error}; fit it again") from error
+    try:
         state = portrait.state_dict()
         for name, value in state.items():
             if name in _FIT_ONLY:

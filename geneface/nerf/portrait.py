@@ -46,7 +46,6 @@ class Portrait(nn.Module):
         head, torso: the fields.
         occupancy: where the head is.
         pose: corrects tracked head poses.
-        torso_codes: [T,A] appearance code of the torso in each training frame.
         torso_motions: [T,M] what the pose does not tell of the torso's motion in each training frame.
         torso_region: [H,W] bool, pixels where the torso was ever seen, and a margin.
     """
@@ -59,7 +58,6 @@ class Portrait(nn.Module):
         self.torso = TorsoField(torso)
         self.occupancy = OccupancyGrid(grid_size)
         self.pose = PoseCorrection(frames, head.driving)
-        self.torso_codes = nn.Parameter(torch.zeros(frames, torso.appearance))
         self.torso_motions = nn.Parameter(torch.zeros(frames, torso.motion))
         self.register_buffer("torso_region", torch.ones(height, width, dtype=torch.bool))
 

@@ -64,8 +64,7 @@ class Constants:
 @torch.no_grad()
 def render_layers(
     portrait: Portrait, landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, plate: Tensor, step: float,
-    torso_code: Tensor, amp: bool, constants: Constants | None = None,
-    move: CameraMove | None = None,
+    amp: bool, constants: Constants | None = None, move: CameraMove | None = None,
 ) -> Layers:
     """Render one frame.
 
@@ -75,7 +74,6 @@ def render_layers(
         intrinsics: [3,3] pinhole matrix of the picture to be made [px].
         plate: [H,W,3] background in [0,1]; its size is the picture's.
         step: sample distance [m].
-        torso_code: [A] appearance code of the torso.
         amp: grids and networks in bfloat16.
         constants: made once for many frames; None makes them anew.
         move: to another camera than the one that `head_to_camera` leads to.
@@ -104,7 +102,7 @@ def render_layers(
     motion = portrait.torso.predict(pose_values(landmarks, pose, intrinsics, side))
     for rows in torch.nonzero(region & (alpha < HIDDEN)).flatten().split(CHUNK):
         torso_rgb[rows], torso_alpha[rows] = portrait.torso(
-            pixels[rows] / side, motion, torso_code[None], bf16=amp
+            pixels[rows] / side, motion, bf16=amp
         )
     behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, plate.reshape(-1, 3))
     rgb = over(image, alpha, behind)
@@ -191,7 +189,6 @@ class AvatarRenderer:
         # Scaling an image scales the intrinsics: pixel centres are at +0.5, so there is no further shift.
         scaling = torch.diag(torch.tensor([scale, scale, 1.0]))
         self._intrinsics = (scaling @ torch.from_numpy(np.array(avatar.camera.intrinsics)).float()).to(self.device)
-        self._mean_code = self.portrait.torso_codes.mean(0)
         self._camera = avatar.camera
 
     @property
@@ -252,30 +249,27 @@ class AvatarRenderer:
         return rgb, alpha
 
     def layers(
-        self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()
+        self, landmarks: np.ndarray, head_to_camera: np.ndarray, view: View = View()
     ) -> Layers:
         """Like `frame`, with head, torso and opacities apart, as float tensors."""
-        code = self._mean_code if appearance is None else self.portrait.torso_codes[appearance]
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
             torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            code, self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
+            self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
         )
 
     def frame(
-        self, landmarks: np.ndarray, head_to_camera: np.ndarray, appearance: int | None = None, view: View = View()
+        self, landmarks: np.ndarray, head_to_camera: np.ndarray, view: View = View()
     ) -> np.ndarray:
         """One picture.
 
         Args:
             landmarks: [68,3] canonical driving landmarks [m], or [69,3] `MotionSequence.driving` values.
             head_to_camera: [4,4] rigid head pose [m].
-            appearance: number of the training frame whose appearance code to use; None for the mean,
-                which suits frames that were not trained on.
             view: of a camera that goes round the head; the recorded one's by default.
 
         Returns:
             [H,W,3] uint8 RGB.
         """
-        rgb = self.layers(landmarks, head_to_camera, appearance, view).rgb
+        rgb = self.layers(landmarks, head_to_camera, view).rgb
         return (rgb * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

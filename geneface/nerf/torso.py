@@ -28,7 +28,6 @@ class TorsoSpec:
         levels, base_resolution, max_resolution, log2_table_size: 2D hash grid over the picture of the torso, two
             features a level.
         hidden: width of the network.
-        appearance: size of the per-frame appearance code.
         lattice: points a side of the lattice over the image whose shifts move the torso.
     """
 
@@ -37,7 +36,6 @@ class TorsoSpec:
     max_resolution: int = 512
     log2_table_size: int = 16
     hidden: int = 64
-    appearance: int = 4
     lattice: int = 9
 
     def to_dict(self) -> dict:
@@ -112,17 +110,16 @@ class TorsoField(nn.Module):
         self.spec, self.grid_spec = spec, spec.grid
         self.table = nn.Parameter(torch.empty(self.grid_spec.rows, 2).uniform_(-1e-4, 1e-4))
         self.predict = PoseMotion(spec.motion)
-        self.colour_net = MLP([self.grid_spec.width, spec.hidden, spec.hidden, 4], per_frame=spec.appearance)
+        self.colour_net = MLP([self.grid_spec.width, spec.hidden, spec.hidden, 4])
 
     def forward(
-        self, position: Tensor, motion: Tensor, appearance: Tensor, slot: Tensor | None = None, bf16: bool = False
+        self, position: Tensor, motion: Tensor, slot: Tensor | None = None, bf16: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Evaluate at N image positions of F frames.
 
         Args:
             position: [N,2] image positions in image sides (0 to 1).
             motion: [F,motion] shifts of the lattice points in image sides (`predict`).
-            appearance: [F,appearance] codes.
             slot: [N] frame of each position; may be None if F = 1.
             bf16: networks in bfloat16.
 
@@ -132,7 +129,7 @@ class TorsoField(nn.Module):
         # Room beside the picture for what lies outside the image in most frames.
         place = (position + self._shift(position, motion, slot)) * (1 - 2 * MARGIN) + MARGIN
         features = ops.grid_encode(place.clamp(0, 1), self.table, self.grid_spec)
-        out = torch.sigmoid(self.colour_net([features], appearance, slot, bf16))
+        out = torch.sigmoid(self.colour_net([features], bf16=bf16))
         return out[:, :3], out[:, 3]
 
     def _shift(self, position: Tensor, motion: Tensor, slot: Tensor | None) -> Tensor:

@@ -24,7 +24,7 @@ def terms(**changed):
     values = dict(
         rendered=rays.rgb.clone(), head_alpha=rays.head.clone(), motion=torch.zeros(count), spread=torch.zeros(count),
         torso_rgb=torch.zeros(count, 3), torso_alpha=torch.zeros(count), motions=torch.zeros(1, 6),
-        evaluated=torch.zeros(count, dtype=torch.bool), codes=torch.zeros(1, 8),
+        evaluated=torch.zeros(count, dtype=torch.bool),
     ) | changed
     return portrait_losses(**values, batch=rays, weights=LossWeights())
 
@@ -57,7 +57,7 @@ def test_each_fault_is_charged_to_its_term():
     off_face = RayBatch(**{**batch().__dict__, "on_face": torch.zeros(4, dtype=torch.bool)})
     faults = {
         "head_mask": terms(head_alpha=torch.zeros(4)), "head_motion": terms(batch=off_face, motion=torch.ones(4)),
-        "spread": terms(spread=torch.ones(4)), "codes": terms(codes=torch.ones(1, 8)),
+        "spread": terms(spread=torch.ones(4)),
         "torso_motion": terms(motions=torch.full((1, 6), 0.01)),
     }
     for name, values in faults.items():

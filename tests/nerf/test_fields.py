@@ -177,11 +177,10 @@ def test_pixels_outside_the_box_show_no_head(width, height):
     portrait = small_portrait()
     intrinsics = torch.tensor([[1.5 * width, 0, width / 2], [0, 1.5 * width, height / 2], [0, 0, 1]])
     plate, everywhere = torch.rand(height, width, 3), torch.tensor([-0.1, -0.1, -0.1, 0.1, 0.1, 0.1])
-    code = torch.zeros(TORSO.appearance)
     for shift in (0.0, 0.15, 5.0):  # in the middle, cut by the edge, out of the picture
         transform = pose(0)
         transform[0, 3] += shift
-        arguments = (portrait, torch.zeros(68, 3), transform, intrinsics, plate, 0.005, code, False)
+        arguments = (portrait, torch.zeros(68, 3), transform, intrinsics, plate, 0.005, False)
         tight = render.render_layers(*arguments)
         wide = render.render_layers(*arguments, render.Constants(portrait.head.fused(), everywhere))
         assert torch.equal(tight.rgb, wide.rgb) and torch.equal(tight.head_alpha, wide.head_alpha)

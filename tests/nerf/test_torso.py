@@ -33,7 +33,7 @@ def test_a_still_torso_learns_everywhere():
     torso = TorsoField(TORSO)
     motion = torso.predict(torch.randn(1, torso.predict.linear.in_features))
     assert motion.shape == (1, TORSO.motion) and not motion.any()
-    rgb, alpha = torso(torch.rand(31, 2), motion, torch.ones(1, TORSO.appearance))
+    rgb, alpha = torso(torch.rand(31, 2), motion)
     assert rgb.shape == (31, 3) and alpha.shape == (31,)
     (rgb.sum() + alpha.sum()).backward()
     assert all(value.grad is not None and value.grad.any() for value in torso.parameters())
@@ -44,14 +44,14 @@ def test_the_lattice_moves_the_picture():
     torch.manual_seed(0)
     torso = TorsoField(TORSO)
     torch.nn.init.normal_(torso.table)
-    code, position = torch.zeros(1, TORSO.appearance), torch.rand(40, 2) * 0.8 + 0.1
+    position = torch.rand(40, 2) * 0.8 + 0.1
     shift = torch.tensor([0.06, -0.03])
     motion = shift[:, None].expand(2, TORSO.lattice**2).reshape(1, -1)
-    moved, still = torso(position, motion, code), torso(position + shift, 0 * motion, code)
+    moved, still = torso(position, motion), torso(position + shift, 0 * motion)
     assert torch.allclose(moved[0], still[0], atol=1e-4) and torch.allclose(moved[1], still[1], atol=1e-4)
     # Beyond the image's edge the picture goes on.
     edge = torch.tensor([[0.5, 0.99], [0.5, 1.0]])
-    beyond, at_edge = torso(edge, motion.abs(), code)[0], torso(edge, 0 * motion, code)[0]
+    beyond, at_edge = torso(edge, motion.abs())[0], torso(edge, 0 * motion)[0]
     assert (beyond[0] - beyond[1]).abs().max() > 1e-4 and (beyond - at_edge).abs().max() > 1e-2
 
 
@@ -97,7 +97,7 @@ def test_frames_that_move_alike_leave_one_sharp_picture():
         for step in range(250):
             position, slot = torch.rand(700, 2), torch.randint(0, 7, (700,))
             truth = ((position[:, 0] - places[slot]).abs() < 0.08).float()[:, None]
-            rgb, _ = torso(position, motions, torch.zeros(7, TORSO.appearance), slot)
+            rgb, _ = torso(position, motions, slot)
             loss = (rgb - truth).square().mean()
             optimiser.zero_grad()
             loss.backward()
