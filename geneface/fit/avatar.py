@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import platform
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -191,7 +191,7 @@ def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> No
             recent.clear()
             continue
         if trainer.step_count % LOG_EVERY == 0 and recent:
-            terms = {f"loss/{name}": float(np.mean([r[name] for r in recent])) for name in recent[0]}
+            terms = {f"loss/{name}": value for name, value in mean_terms(recent).items()}
             psnr = -10 * np.log10(max(terms["loss/colour"], 1e-10))
             speed = (trainer.step_count - first) / max(trainer.seconds - began, 1e-9)
             monitor.progress(trainer.progress, trainer.step_count, speed, psnr)
@@ -205,6 +205,12 @@ def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> No
             next_save = trainer.seconds + 60 * config.checkpoint_minutes
             _save(trainer, checkpoint)
             monitor.picture("held_out", strip(), trainer.step_count)
+
+
+def mean_terms(steps: Collection[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each term over the steps that have it: not every step has all."""
+    names = dict.fromkeys(name for step in steps for name in step)
+    return {name: float(np.mean([step[name] for step in steps if name in step])) for name in names}
 
 
 def _save(trainer: Trainer, path: Path) -> None:

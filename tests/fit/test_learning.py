@@ -156,3 +156,8 @@ def test_poses_replayed_hold_no_jump_cut(mock, tmp_path):
     origin = Origin.of_avatar(avatar)  # and says where these poses' pictures are
     assert (origin.name, origin.sha256, origin.first, origin.fps) == ("talk.mp4", "ab", 104, 25)
     assert [x for x, _ in origin.crop.path] == list(range(4, 25))
+
+
+def test_terms_that_only_some_steps_have_are_means_of_those():
+    steps = [{"colour": 1.0, "patch": 4.0}, {"colour": 3.0}, {"colour": 2.0, "patch": 6.0}, {"colour": 2.0, "late": 1.0}]
+    assert fitting.mean_terms(steps) == {"colour": 2.0, "patch": 5.0, "late": 1.0}
