@@ -1,4 +1,4 @@
-"""Where in which video an avatar's camera frames were taken: the way back from a portrait to the whole picture."""
+"""Where in which video frames of a person were taken: the way back from a portrait to the whole picture."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -80,13 +80,17 @@ class Origin:
                 raise UserError(f"{video}: not the video that the avatar was made from; give {self.name}, unchanged "
                                 f"since then (sha256 {self.sha256[:12]}...)")
             return Path(video)
-        for place in (Path(self.path), Path(self.name)):
-            if place.is_file() and file_hash(place) == self.sha256:
-                return place
+        found = self.locate([self.path, self.name])
+        if found is not None:
+            return found
         raise UserError(f"{self.path or self.name}: the video that the avatar was made from is not there any more, or "
                         "was changed; give it with --original FILE, or render without --frame full")
 
+    def locate(self, places: Iterable[str | Path]) -> Path | None:
+        """The first of `places` where the video's very bytes are; empty names are passed over."""
+        return next((Path(place) for place in places
+                     if str(place) and Path(place).is_file() and file_hash(Path(place)) == self.sha256), None)
+
     def pictures(self, video: Path, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """The whole pictures [H,W,3] uint8 of the stretch's frames `numbers`, of which each had better be a neighbour
-        of the last."""
+        """The whole pictures [H,W,3] uint8 of the stretch's frames `numbers`; quick where each is near the last."""
         return frames_at(video, self.fps, (self.first + number for number in numbers), self.interlaced)

@@ -176,7 +176,7 @@ def export_mesh(
         motion = motion if isinstance(motion, MotionSequence) else MotionSequence.load(motion)
         if not 0 <= frame < len(motion):
             raise UserError(f"--frame {frame}: {motion.source} has frames 0 to {len(motion) - 1}")
-        landmarks = motion.landmarks[frame]
+        landmarks = motion.driving[frame]
     elif frame:
         raise UserError(f"--frame {frame}: of which motion? give --motion M.npz as well")
     mesh = head_mesh(avatar, landmarks, voxel_mm, texture, device)

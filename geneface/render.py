@@ -13,7 +13,7 @@ from .errors import UserError
 from .fit.monitor import peak_memory_mb
 from .frame.choice import check_framing, choose_framing, open_writer
 from .nerf.render import AvatarRenderer
-from .nerf.views import SWAY_SECONDS, View
+from .nerf.views import View
 from .progress import track
 from .types import Avatar, MotionSequence, require
 
@@ -101,10 +101,8 @@ def render(
         raise UserError(f"{motion.source}: motion of no frames; nothing to render")
     if not 0 <= config.start < len(avatar.camera):
         raise UserError(f"start: frame {config.start} is outside the training video (0 to {len(avatar.camera) - 1})")
-    view = View(config.yaw, config.pitch)
-    for side in (-SWAY_SECONDS / 4, SWAY_SECONDS / 4):  # refused here, not in the middle of the video
-        view.swayed(config.orbit, side)
     check_framing(avatar, config, out)
+    view = View(config.yaw, config.pitch)
     renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
     framing = choose_framing(avatar, renderer, config, ping_pong(len(avatar.camera), config.start))
     fps = avatar.camera.fps

@@ -131,6 +131,14 @@ def test_verbs_and_version(capsys):
     assert run([]) == 2
 
 
+@pytest.mark.parametrize("verb, units", [("render", "in px. Default"), ("export", "in mm"), ("prepare", "in px. Default")])
+def test_help_says_units(capsys, monkeypatch, verb, units):
+    """Square brackets would be taken for markup, and left out."""
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([verb, "--help"]) == 0
+    assert units in capsys.readouterr().out
+
+
 def test_json_is_the_last_line_and_has_every_key(capsys, monkeypatch, tmp_path):
     def speak(avatar, audio, out, config, stream):
         print("a library that talks")
@@ -148,6 +156,7 @@ def test_figures_that_cannot_be_measured_are_null(capsys, monkeypatch):
     assert run(["evaluate", "x.avatar", "--person", "p", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "tracked": {"csim": None, "seam": 2.0},
+        "aligned": None,
         "predicted": None,
         "report": None,
     }

@@ -185,6 +185,13 @@ def test_video_behind_runs_on_the_clock_and_begins_again(tmp_path):
     assert levels == pytest.approx([45, 95, 145, 195] * 2 + [45], abs=3)
 
 
+def test_video_of_less_than_a_frame_stays(tmp_path):
+    with VideoWriter(tmp_path / "b.mp4", 32, 32, 60.0, quality=4) as writer:
+        writer.write(np.full((32, 32, 3), 120, np.uint8))
+    pictures = backdrop(str(tmp_path / "b.mp4"), 16, 16, 25.0)
+    assert [float(next(pictures).mean()) for _ in range(3)] == pytest.approx([120] * 3, abs=3)
+
+
 def test_alpha_is_straight():
     made = PersonAlone(Puppet()).frame(None, pose())
     assert made[32, 32].tolist() == [204, 51, 51, 255]

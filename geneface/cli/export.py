@@ -26,8 +26,8 @@ def export(
         Optional[Path], typer.Option(metavar="M.npz", help="Motion with the expression to make. Default: at rest.")
     ] = None,
     frame: Annotated[int, typer.Option(help="Which frame of the motion.")] = 0,
-    texture: Annotated[int, typer.Option(min=64, max=8192, help="Side of the texture [px].")] = 1024,
-    voxel: Annotated[float, typer.Option(min=0.5, max=20, help="Distance of vertices [mm].")] = 2.0,
+    texture: Annotated[int, typer.Option(min=64, max=8192, help="Side of the texture, in px.")] = 1024,
+    voxel: Annotated[float, typer.Option(min=0.5, max=20, help="Distance of vertices, in mm.")] = 2.0,
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:

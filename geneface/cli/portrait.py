@@ -67,7 +67,7 @@ def prepare(
         Optional[Path], typer.Option("--output", "-o", metavar="PERSON_DIR", help="Folder to write.")
     ] = None,
     size: Annotated[
-        Optional[int], typer.Option(help=f"Side of the square portrait crop [px]. Default: {PrepareConfig.size}.")
+        Optional[int], typer.Option(help=f"Side of the square portrait crop, in px. Default: {PrepareConfig.size}.")
     ] = None,
     consent: Annotated[
         Optional[str], typer.Option(metavar="TEXT", help="Who agreed to what; recorded in the person and its avatars.")
@@ -201,11 +201,11 @@ def render(
         typer.Option(metavar="FILE", help="For --frame full: the video the avatar was made from, if it has moved."),
     ] = None,
     size: Annotated[
-        Optional[int], typer.Option(help="Longer side of the portrait [px]. Default: the avatar's own.")
+        Optional[int], typer.Option(help="Longer side of the portrait, in px. Default: the avatar's own.")
     ] = None,
-    yaw: Annotated[Optional[float], typer.Option(help="Camera to the picture's right by so many degrees.")] = None,
-    pitch: Annotated[Optional[float], typer.Option(help="Camera up by so many degrees.")] = None,
-    orbit: Annotated[Optional[float], typer.Option(help="Camera sways slowly by so many degrees.")] = None,
+    yaw: Annotated[Optional[float], typer.Option(help="Camera to the picture's right by so many degrees, at most 30.")] = None,
+    pitch: Annotated[Optional[float], typer.Option(help="Camera up by so many degrees, at most 20.")] = None,
+    orbit: Annotated[Optional[float], typer.Option(help="Camera sways slowly by so many degrees to both sides.")] = None,
     device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,

@@ -99,7 +99,7 @@ def bench(
     avatar: Annotated[
         Optional[Path], typer.Option(metavar="X.avatar", help="Time frames of this avatar, too.")
     ] = None,
-    size: Annotated[int, typer.Option(help="Longer side of these frames [px]. 0: the avatar's own.")] = 512,
+    size: Annotated[int, typer.Option(help="Longer side of these frames, in px. 0: the avatar's own.")] = 512,
     threads: Annotated[int, typer.Option(help="Threads of the CPU. 0: as many as PyTorch takes.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of a minute or two; less sure.")] = False,
     variants: Annotated[

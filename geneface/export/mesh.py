@@ -76,7 +76,8 @@ def head_mesh(
     """The head's surface.
 
     Args:
-        landmarks: [68,3] canonical driving landmarks [m] of the expression to make; None for a face at rest.
+        landmarks: [68,3] canonical driving landmarks [m] of the expression to make, or [69,3] `MotionSequence.driving`
+            values; None for a face at rest.
         voxel_mm: distance of vertices.
         texture: side of the texture [px].
 

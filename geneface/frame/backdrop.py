@@ -47,10 +47,13 @@ def _from_file(path: str, width: int, height: int, fps: float) -> Iterator[np.nd
     return _looped(path, width, height, fps)
 
 
-def _looped(path: str, width: int, height: int, fps: float) -> Iterator[np.ndarray]:
+def _looped(path: str, width: int, height: int, fps: float | None) -> Iterator[np.ndarray]:
     while True:
+        picture = None
         for picture in read_frames(path, fps):
             yield cover(picture, width, height)
+        if picture is None:  # shorter than one frame at this rate
+            fps = None
 
 
 def cover(picture: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..config import RenderConfig
 from ..errors import UserError
 from ..media import PictureFolder, VideoWriter, check_folder
 from ..nerf.render import AvatarRenderer
-from ..nerf.views import View
+from ..nerf.views import MAX_YAW, View
 from ..origin import Origin
 from ..types import Avatar
 from .backdrop import BeforeBackdrop, backdrop
@@ -50,6 +50,10 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
                         "out")
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
         raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
+    View(config.yaw, config.pitch)  # says what is wrong with them
+    if not abs(config.yaw) + abs(config.orbit) <= MAX_YAW:
+        raise UserError(f"--orbit {config.orbit:g}: goes too far round the head; together with --yaw at most {MAX_YAW:g} "
+                        "degrees")
     if config.frame == ALPHA and Path(out).suffix.lower() not in (".mov", ""):
         raise UserError(f"{out}: cannot hold alpha; name it .mov (ProRes 4444), or without an ending for a folder of "
                         "PNGs")
@@ -92,8 +96,6 @@ def _pasted_back(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig,
 def open_writer(out: str | Path, size: tuple[int, int], fps: float, audio: np.ndarray | str | Path | None, rate: int,
                 config: RenderConfig) -> AbstractContextManager:
     """A `VideoWriter`, or a `PictureFolder` where alpha or maps are asked for and the output has no ending."""
-    if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
-        raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
     if config.frame in (ALPHA, *MAPS) and not Path(out).suffix:
         return PictureFolder(out, *size, fps, audio, rate)
     return VideoWriter(out, *size, fps, audio, rate, config.quality, alpha=config.frame == ALPHA)

@@ -3,12 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .. import media
-from ..assets import file_hash
+from ..origin import Origin
 from ..types import PreparedPerson
 from .image import fit_side, resize
 
@@ -38,40 +36,28 @@ def original_frames(
     pieces = []
     for clip in person.clips:
         first = int(clip["first_frame"])
-        wanted = [index - first for index in frames if 0 <= index - first < int(clip["frames"])]
-        if not wanted:
+        inside = [index for index in frames if first <= index < first + int(clip["frames"])]
+        if not inside:
             continue
-        found = _find_video(person, clip, video)
+        origin = Origin.of(person, range(inside[0], inside[-1] + 1))
+        found = None if origin is None else origin.locate(_places(person, origin, video))
         if found is None:
             return PREPARED_FRAMES, (fit_side(person.frame(index), SCALE) for index in frames)
-        pieces.append((clip, found, wanted))
-    return SOURCE_VIDEO, (picture for piece in pieces for picture in _from_video(person, *piece))
+        pieces.append((origin, found, [index - inside[0] for index in inside]))
+    return SOURCE_VIDEO, (picture for piece in pieces for picture in _from_video(*piece))
 
 
-def _find_video(person: PreparedPerson, clip: dict[str, Any], video: str | Path | None) -> Path | None:
-    """A clip's source video, if it is found and its bytes are those that were prepared."""
-    source = clip.get("source")
-    if not isinstance(source, dict) or not source.get("sha256") or not clip.get("crop"):
-        return None
-    name = str(source.get("name") or "")
-    places = [Path(source["path"])] if source.get("path") else []
-    places += [person.path.absolute().parent / name, Path(name)] if name else []
-    if video is not None:
-        # Of several clips it can be only one: the others are looked for.
-        places = [Path(video)] if len(person.clips) == 1 else [Path(video), *places]
-    for place in places:
-        if place.is_file() and file_hash(place) == source["sha256"]:
-            return place
-    return None
+def _places(person: PreparedPerson, origin: Origin, video: str | Path | None) -> list[str | Path]:
+    """Where to look for the video of a stretch."""
+    # Of several clips, a given video can be only one: the others are looked for.
+    given = [] if video is None else [video]
+    if given and len(person.clips) == 1:
+        return given
+    beside = [person.path.absolute().parent / origin.name] if origin.name else []
+    return [*given, origin.path, *beside, origin.name]
 
 
-def _from_video(person: PreparedPerson, clip: dict[str, Any], video: Path, frames: list[int]) -> Iterator[np.ndarray]:
-    """The pictures of a clip's `frames`, counted from its first and increasing."""
-    crop, source = media.Crop.from_json(clip["crop"]), clip["source"]
-    start, wanted = int(source["start_frame"]), set(frames)
-    first = start + frames[0]
-    for number, frame in enumerate(
-        media.read_frames(video, person.fps, first, start + frames[-1] + 1, source.get("interlaced")), frames[0]
-    ):
-        if number in wanted:
-            yield resize(np.ascontiguousarray(crop.piece(frame, number)), (SCALE, SCALE))
+def _from_video(origin: Origin, video: Path, numbers: list[int]) -> Iterator[np.ndarray]:
+    """The pictures of a stretch's frames `numbers`."""
+    for number, frame in zip(numbers, origin.pictures(video, numbers), strict=True):
+        yield resize(np.ascontiguousarray(origin.crop.piece(frame, number)), (SCALE, SCALE))

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from geneface import pipeline
 from geneface.errors import UserError
 from geneface.export.fusion import DepthView, fuse
 from geneface.export.holes import close_holes
@@ -19,7 +21,7 @@ from geneface.nerf.head import HeadSpec
 from geneface.nerf.pack import pack_portrait
 from geneface.nerf.portrait import Portrait
 from geneface.nerf.torso import TorsoSpec
-from geneface.types import Avatar, CameraTrack
+from geneface.types import Avatar, CameraTrack, MotionSequence
 from tests.nerf.mock_person import landmarks68
 
 trimesh = pytest.importorskip("trimesh")
@@ -235,3 +237,17 @@ def test_the_verb_writes_a_mesh(avatar, tmp_path, capsys):
     assert run([*words, "--frame", "3"]) == 2
     assert "--motion" in capsys.readouterr().err
     assert run([*words[:2], "--mesh", str(tmp_path / "x.fbx")]) == 2
+
+
+def test_the_expression_of_a_frame_has_its_gaze(avatar, monkeypatch, tmp_path):
+    asked = []
+    mesh = SimpleNamespace(save=lambda path: None)
+    monkeypatch.setattr("geneface.export.mesh.head_mesh", lambda avatar, landmarks, *rest: asked.append(landmarks) or mesh)
+    motion = MotionSequence(
+        np.random.default_rng(0).normal(size=(3, 68, 3)).astype(np.float32), np.zeros((3, 52), np.float32),
+        np.zeros(3, np.float32), np.array([[0, 0], [0.2, 0.1], [0.3, 0]], np.float32), 25.0, "test",
+    )
+    pipeline.export_mesh(avatar, tmp_path / "head.glb", motion, 1)
+    assert np.array_equal(asked[0], motion.driving[1])
+    with pytest.raises(UserError, match="--frame 3: test has frames 0 to 2"):
+        pipeline.export_mesh(avatar, tmp_path / "head.glb", motion, 3)
