@@ -45,6 +45,7 @@ class FitConfig:
     samples: int = 24576  # samples per step aimed at: fewer rays while rays are long
     frames_per_step: int = 6  # training frames that a step's rays come from
     field: str = "moving"  # the head: moving, points move to a face at rest; rad-nerf, RAD-NeRF's, to compare with
+    start: bool = True  # begin with what the heads of other people have in common; with the moving field only
     levels: int = 16  # levels of the 3D and the torso grid
     log2_table_size: int = 16  # rows per level, as a power of two
     hidden: int = 64  # width of the networks

@@ -28,6 +28,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .monitor import Monitor, peak_memory_mb
 from .sampler import FrameStore, RaySampler
 from .setup import build_portrait, focus_boxes, rarity, training_frames
+from .start import HeadStart
 from .trainer import MAX_ROLLBACKS, NotFinite, Trainer
 
 LOG_EVERY = 50
@@ -91,21 +92,12 @@ def fit(
     band = learned = None
     style: dict[str, np.ndarray] = {}
     if motion is None:
-        motion, band = _tracked(person)
+        motion, band = driving_of(person)
         style = {f"style.{name}": value for name, value in SpeakingStyle.of_person(person).tensors().items()}
         learned = _adapted(person) if config.adapt else None
     frames = training_frames(person)
-    store = FrameStore(person, frames, config.cache_mb, threads)
-    portrait = build_portrait(person, motion, frames, store, config, band).to(device)
-    sampler = RaySampler(
-        store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step,
-        rarity(motion, frames),
-    )
-    trainer = Trainer(
-        portrait, sampler, torch.from_numpy(motion.driving[frames]),
-        torch.from_numpy(person.camera.head_to_camera[frames]).float(),
-        torch.from_numpy(person.camera.intrinsics).float(), config, _perceptual(config, device),
-    )
+    start = HeadStart.load() if config.start else None
+    trainer = new_trainer(person, motion, frames, band, config, device, start)
     if resume and checkpoint.is_file():
         _load(trainer, checkpoint)
         say(f"going on from step {trainer.step_count}")
@@ -135,6 +127,29 @@ def fit(
     return FitResult(avatar=out, strip=strip, **figures)
 
 
+def new_trainer(
+    person: PreparedPerson, motion: MotionSequence, frames: list[int], band: DepthBand | None,
+    config: FitConfig, device: torch.device, start: HeadStart | None = None,
+) -> Trainer:
+    """A trainer before its first step.
+
+    Args:
+        motion: driving landmarks of all frames. frames: those that train.
+        band, start: as for `build_portrait`.
+    """
+    store = FrameStore(person, frames, config.cache_mb, torch.get_num_threads())
+    portrait = build_portrait(person, motion, frames, store, config, band, start).to(device)
+    sampler = RaySampler(
+        store, focus_boxes(person, frames, store), person.background, config.seed, config.frames_per_step,
+        rarity(motion, frames),
+    )
+    return Trainer(
+        portrait, sampler, torch.from_numpy(motion.driving[frames]),
+        torch.from_numpy(person.camera.head_to_camera[frames]).float(),
+        torch.from_numpy(person.camera.intrinsics).float(), config, _perceptual(config, device),
+    )
+
+
 def _perceptual(config: FitConfig, device: torch.device) -> torch.nn.Module | None:
     """LPIPS, or None and a line that says so where its weights cannot be fetched: a softer face is better than none."""
     from ..metrics.lpips import Lpips
@@ -158,7 +173,7 @@ def _adapted(person: PreparedPerson) -> Adaptation:
     return result
 
 
-def _tracked(person: PreparedPerson) -> tuple[MotionSequence, DepthBand]:
+def driving_of(person: PreparedPerson) -> tuple[MotionSequence, DepthBand]:
     """Driving landmarks of every frame, and the depths where the person's head is."""
     from ..face.basis import load_basis
     from ..face.motion import tracked_motion

@@ -16,6 +16,7 @@ from ..nerf.radnerf import RadNerfSpec
 from ..nerf.torso import TorsoSpec, pose_values
 from ..types import CANONICAL_LANDMARKS, MotionSequence, PreparedPerson
 from .sampler import FrameStore, landmark_boxes, mask_boxes
+from .start import HeadStart
 
 CARVE_VIEWS = 80
 MOVING, RAD_NERF = "moving", "rad-nerf"  # head fields
@@ -77,13 +78,14 @@ def head_box(store: FrameStore, poses: Tensor, intrinsics: Tensor, landmarks: Te
 
 def build_portrait(
     person: PreparedPerson, motion: MotionSequence, frames: list[int], store: FrameStore, config: FitConfig,
-    band: DepthBand | None,
+    band: DepthBand | None, start: HeadStart | None = None,
 ) -> Portrait:
     """An untrained portrait with box, occupancy, torso region and statistics of the training frames.
 
     Args:
         motion: driving landmarks of all frames of the person.
         band: depths where the head can be; None if unknown.
+        start: what its head takes over from other people's, if it suits; None to start at random.
     """
     if config.field not in (MOVING, RAD_NERF):
         raise UserError(f"field: {config.field!r} is not known; give {MOVING} or {RAD_NERF}")
@@ -106,6 +108,8 @@ def build_portrait(
     portrait = Portrait(head, torso, len(frames), config.grid_size, width, height)
     portrait.head.aabb.copy_(head_box(store, poses, intrinsics, landmarks))
     portrait.head.encoder.standardise.set(driving.flatten(1), LEAST_DEVIATION_M)
+    if start is not None and start.suits(portrait.head):
+        start.begin(portrait.head)
     portrait.pose.set(poses, driving.flatten(1))
     portrait.torso.predict.set(pose_values(landmarks, poses, intrinsics, side))
 
