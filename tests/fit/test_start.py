@@ -1,17 +1,34 @@
 """What a head takes over from other people's."""
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from geneface.fit.start import RELEASE, SHARED, HeadStart
+from geneface.config import FitConfig
+from geneface.errors import UserError
+from geneface.fit.avatar import new_trainer
+from geneface.fit.setup import training_frames
+from geneface.fit.start import SHARED, HeadStart
+from geneface.nerf.condition import LEAST_DEVIATION_M
 from geneface.nerf.head import HeadField, HeadSpec
 from geneface.nerf.radnerf import RadNerfHead, RadNerfSpec
+from tests.nerf.mock_person import make_mock_person
 
+ROOT = Path(__file__).resolve().parents[2]
 SPEC = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, motion_levels=3, motion_log2_table_size=9, hidden=16)
 BOX = torch.tensor([-0.1, -0.2, -0.1, 0.1, 0.2, 0.1])
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("train_release_start", ROOT / "tools" / "train_release_start.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def learned(seed: int = 1) -> HeadStart:
@@ -61,3 +78,31 @@ def test_written_in_half_precision_and_read_again(tmp_path):
 ])
 def test_a_head_of_other_sizes_is_left_alone(head, suits):
     assert learned().suits(head) is suits
+
+
+def test_learned_by_turns_over_people(tool, tmp_path, monkeypatch):
+    """Two people: nobody's face is kept, and a fit begins where the turns ended."""
+    mocks = [make_mock_person(tmp_path / name, frames=22, width=44, height=56) for name in ("one", "two")]
+    motions = {person.path: motion for person, motion in mocks}
+    monkeypatch.setattr(tool, "driving_of", lambda person: (motions[person.path], None))
+    person, motion = mocks[0]
+    start = tool.learn([person for person, _ in mocks], steps=9, seed=0)
+    assert {name.split(".")[0] for name in start.tensors} == {
+        "motion_table", "motion_net", "encoder", "density_net", "colour_net"}
+    used = motion.driving[training_frames(person)].reshape(20, -1)
+    assert torch.allclose(start.deviation, torch.from_numpy(used.std(0)).clamp(min=LEAST_DEVIATION_M), rtol=1e-4)
+
+    config, device = FitConfig(perceptual=0.0, threads=1), torch.device("cpu")
+    trainers = [
+        new_trainer(person, motion, training_frames(person), None, config, device, each) for each in (start, None)
+    ]
+    begun, random = (dict(trainer.portrait.head.named_parameters()) for trainer in trainers)
+    assert all(torch.equal(begun[name], value) for name, value in start.tensors.items())
+    assert all(torch.equal(trainers[0].average[f"head.{name}"], value) for name, value in start.tensors.items())
+    assert not torch.equal(begun["colour_net.layers.0.weight"], random["colour_net.layers.0.weight"])
+
+
+def test_people_of_different_picture_sizes_are_refused(tool, tmp_path):
+    people = [make_mock_person(tmp_path / str(side), frames=22, width=side, height=56)[0] for side in (44, 48)]
+    with pytest.raises(UserError, match="--size"):
+        tool.learn(people, steps=1, seed=0)
