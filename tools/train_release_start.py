@@ -41,7 +41,8 @@ CARD = """# Head start
 of a face to where they are at rest, the encoder of landmarks, the networks that turn features into density and colour,
 and the deviations of landmarks. No face is in it: the grid that holds a person's face starts at random.
 
-**Trained on** {people} people, {seconds:.0f} s of video in all: {names}. Each had a face grid, head poses, torso and
+**Trained on** {people} people, {seconds:.0f} s of video in all: {names} of the
+GRID corpus, a talker each. Each had a face grid, head poses, torso and
 schedule of their own; they took turns for {steps} steps each of `FitConfig`'s defaults without the perceptual loss,
 seed {seed}.
 
