@@ -21,8 +21,9 @@ HEAD = """# How to film yourself
 that is good, and what to do about it. Nothing here is hard: a phone on a stand, a window in front of you, a quiet
 room and two minutes of talking do.
 
-Five to ten seconds are enough to try it out: a fit begins with how other people's faces move, so the mouth follows early
-on. Shapes of the mouth and turns of the head that the clip does not show stay guesses, and a minute shows them.
+Five to ten seconds are enough to try it out: a fit begins with how other people's faces move, so the mouth follows
+early on. Shapes of the mouth and turns of the head that the clip does not show stay guesses, and a minute
+shows them.
 
 A warning does not stop it, unless you add `--strict`. What makes a video unusable does, with one line that says why.
 (This page is written by `tools/explain_checks.py` from the table that the checks themselves use.)

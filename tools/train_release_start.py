@@ -35,13 +35,15 @@ from geneface.types import PreparedPerson, write_atomically  # noqa: E402
 BOX = (-0.125, -0.185, -0.142, 0.125, 0.140, 0.110)
 CARD = """# Head start
 
-`head_start.safetensors` ({size:.2f} MB, sha256 `{sha}`): what the head fields of several people have in common.
+`head_start.safetensors` ({size:.2f} MB, sha256 `{sha}`):
+what the head fields of several people have in common.
 
 **What it is.** Values at which `geneface fit` begins instead of at random: the grid and the network that move points
 of a face to where they are at rest, the encoder of landmarks, the networks that turn features into density and colour,
 and the deviations of landmarks. No face is in it: the grid that holds a person's face starts at random.
 
-**Trained on** {people} people, {seconds:.0f} s of video in all: {names} of the
+**Trained on** {people} people, {seconds:.0f} s of video in all:
+{names} of the
 GRID corpus, a talker each. Each had a face grid, head poses, torso and
 schedule of their own; they took turns for {steps} steps each of `FitConfig`'s defaults without the perceptual loss,
 seed {seed}.
@@ -51,7 +53,8 @@ J. Barker, S. Cunningham, X. Shao, "An audio-visual corpus for speech perception
 Journal of the Acoustical Society of America 120(5), 2421-2424, 2006.
 
 **Limits.** Few people, filmed from the front under studio light, who speak six-word commands for three seconds each.
-Heads in a box of {box} m only; of one that needs more room, say for long hair, the grid is stretched with the box.
+Heads in a box of {box} m only; of one that needs more
+room, say for long hair, the grid is stretched with the box.
 What it gains is in BENCHMARKS.md.
 
 **Made with** `python tools/train_release_start.py PERSON... --steps {steps} --seed {seed}`.
@@ -79,7 +82,8 @@ def main() -> int:
         seconds=sum(len(person.train_frames) / person.fps for person in people), steps=arguments.steps,
         names=", ".join(person.source for person in people), seed=arguments.seed,
     )
-    write_atomically(arguments.out.with_name(f"{arguments.out.stem}_card.md"), lambda part: part.write_text(card, "utf-8"))
+    beside = arguments.out.with_name(f"{arguments.out.stem}_card.md")
+    write_atomically(beside, lambda part: part.write_text(card, "utf-8"))
     return 0
 
 
