@@ -57,8 +57,8 @@ class Origin:
         """
         data = avatar.info.get("origin")
         if not isinstance(data, dict):
-            raise UserError("the avatar does not record where in its video the portrait lies: an older version made it, "
-                            "or its person comes from no video; fit it again, or render without --frame full")
+            raise UserError("the avatar does not record where in its video the portrait lies: an older version made "
+                            "it, or its person comes from no video; fit it again, or render without --frame full")
         return cls(**{**data, "crop": Crop.from_json(data["crop"])})
 
     def to_json(self) -> dict[str, Any]:

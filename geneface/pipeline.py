@@ -191,7 +191,7 @@ def evaluate(
     """How near the avatar comes to the frames of its person that no training step saw; a report in `out`.
 
     Returns:
-        `tracked`, `predicted` and `report`; see `metrics.evaluate.evaluate`.
+        `tracked`, `aligned`, `predicted` and `report`; see `metrics.evaluate.evaluate`.
     """
     from .metrics.evaluate import evaluate as run
 
@@ -205,8 +205,8 @@ def compare(
     """Several avatars of one person on the same frames that no training step saw; a report in `out`.
 
     Returns:
-        `avatars` {name: {tracked, predicted}} and `report`; see `metrics.evaluate.compare`. Avatars are named
-        after their files, with the folder where two would be named alike.
+        `avatars` {name: {tracked, aligned, predicted}} and `report`; see `metrics.evaluate.compare`. Avatars are
+        named after their files, with the folder where two would be named alike.
 
     Raises:
         UserError: an avatar is not to be had, given twice, or not of this person.

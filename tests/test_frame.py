@@ -185,6 +185,12 @@ def test_video_behind_runs_on_the_clock_and_begins_again(tmp_path):
     assert levels == pytest.approx([45, 95, 145, 195] * 2 + [45], abs=3)
 
 
+@pytest.mark.parametrize("size", [-5, 1, 1_000_000])
+def test_sizes_that_no_picture_has_are_refused(size):
+    with pytest.raises(UserError, match=f"--size {size}: must be 16 to 8192 px"):
+        check_framing(None, RenderConfig(size=size), "out.mp4")
+
+
 def test_video_of_less_than_a_frame_stays(tmp_path):
     with VideoWriter(tmp_path / "b.mp4", 32, 32, 60.0, quality=4) as writer:
         writer.write(np.full((32, 32, 3), 120, np.uint8))

@@ -203,9 +203,13 @@ def render(
     size: Annotated[
         Optional[int], typer.Option(help="Longer side of the portrait, in px. Default: the avatar's own.")
     ] = None,
-    yaw: Annotated[Optional[float], typer.Option(help="Camera to the picture's right by so many degrees, at most 30.")] = None,
+    yaw: Annotated[
+        Optional[float], typer.Option(help="Camera to the picture's right by so many degrees, at most 30.")
+    ] = None,
     pitch: Annotated[Optional[float], typer.Option(help="Camera up by so many degrees, at most 20.")] = None,
-    orbit: Annotated[Optional[float], typer.Option(help="Camera sways slowly by so many degrees to both sides.")] = None,
+    orbit: Annotated[
+        Optional[float], typer.Option(help="Camera sways slowly by so many degrees to both sides.")
+    ] = None,
     device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,

@@ -24,6 +24,7 @@ from .person import PersonAlone
 
 CROP, FULL, ALPHA, DEPTH, NORMALS = "crop", "full", "alpha", "depth", "normals"
 MAPS = (DEPTH, NORMALS)
+SIZES = 16, 8192  # of the longer side of a portrait [px]
 
 
 class Framing(Protocol):
@@ -46,14 +47,16 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
         raise UserError(f"--background {config.background}: only --frame crop can have another background; leave one "
                         "of the two out")
     if config.original and config.frame != FULL:
-        raise UserError(f"--original {config.original}: only --frame full needs the original video; add that, or leave this "
-                        "out")
+        raise UserError(f"--original {config.original}: only --frame full needs the original video; add that, or "
+                        "leave this out")
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
         raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
+    if config.size and not SIZES[0] <= config.size <= SIZES[1]:
+        raise UserError(f"--size {config.size}: must be {SIZES[0]} to {SIZES[1]} px, or 0 for the avatar's own")
     View(config.yaw, config.pitch)  # says what is wrong with them
     if not abs(config.yaw) + abs(config.orbit) <= MAX_YAW:
-        raise UserError(f"--orbit {config.orbit:g}: goes too far round the head; together with --yaw at most {MAX_YAW:g} "
-                        "degrees")
+        raise UserError(f"--orbit {config.orbit:g}: goes too far round the head; together with --yaw at most "
+                        f"{MAX_YAW:g} degrees")
     if config.frame == ALPHA and Path(out).suffix.lower() not in (".mov", ""):
         raise UserError(f"{out}: cannot hold alpha; name it .mov (ProRes 4444), or without an ending for a folder of "
                         "PNGs")

@@ -73,9 +73,9 @@ def evaluate(
 
     The frames are rendered three times: with motion and head poses as tracked on them (`tracked`, the renderer alone),
     with the same motion and the head poses that the avatar itself finds in the pictures (`aligned`: what the tracker's
-    errors of pose cost is left out; nothing else is taken from a picture), and with the motion that the motion model predicts from their sound (`predicted`, the
-    whole chain). Faces are detected anew on truth and renders; the figures are described in
-    `scores.Scores.summary`, `measures.MEASURES` and beside each measure.
+    errors of pose cost is left out; nothing else is taken from a picture), and with the motion that the motion model
+    predicts from their sound (`predicted`, the whole chain). Faces are detected anew on truth and renders; the figures
+    are described in `scores.Scores.summary`, `measures.MEASURES` and beside each measure.
 
     Args:
         out: folder for the report (page, figures, video of truth beside the renders); None for none.

@@ -19,11 +19,10 @@ from .measures import MEASURES, best_of
 FILE_NAME = "evaluation.html"
 
 _MOTIONS = (
-    "tracked: rendered from the motion and head poses seen on these frames, which judges tracking and renderer. aligned: "
-    "the same with the head where the avatar itself finds it in each picture (six numbers a frame), which judges the "
-    "renderer alone. predicted: from the "
-    "motion heard in their sound, which judges the whole chain; its words are right but never spoken the same way "
-    "twice, so pixel measures of the mouth count less there."
+    "tracked: rendered from the motion and head poses seen on these frames, which judges tracking and renderer. "
+    "aligned: the same with the head where the avatar itself finds it in each picture (six numbers a frame), which "
+    "judges the renderer alone. predicted: from the motion heard in their sound, which judges the whole chain; its "
+    "words are right but never spoken the same way twice, so pixel measures of the mouth count less there."
 )
 
 

@@ -254,8 +254,8 @@ class AvatarRenderer:
         """Like `frame`, with head, torso and opacities apart, as float tensors."""
         return render_layers(
             self.portrait, torch.from_numpy(np.array(landmarks, np.float32)).to(self.device),
-            torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate, self._step,
-            self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
+            torch.from_numpy(np.array(head_to_camera, np.float32)).to(self.device), self._intrinsics, self._plate,
+            self._step, self._amp, self._constants, CameraMove.of(view, self._camera, self.intrinsics),
         )
 
     def frame(
