@@ -27,9 +27,9 @@ def pack_portrait(portrait: Portrait, step: float) -> tuple[dict[str, Any], dict
     """
     height, width = portrait.torso_region.shape
     field = {
-        "kind": KINDS[type(portrait.head.spec)], "head": portrait.head.spec.to_dict(), "torso": portrait.torso.spec.to_dict(),
-        "frames": len(portrait.torso_motions), "grid_size": portrait.occupancy.size, "width": width, "height": height,
-        "step_m": step,
+        "kind": KINDS[type(portrait.head.spec)], "head": portrait.head.spec.to_dict(),
+        "torso": portrait.torso.spec.to_dict(), "frames": len(portrait.torso_motions),
+        "grid_size": portrait.occupancy.size, "width": width, "height": height, "step_m": step,
     }
     tensors = {}
     for name, value in portrait.state_dict().items():
@@ -53,7 +53,10 @@ def unpack_portrait(avatar: Avatar, device: torch.device | None = None) -> Portr
     field = avatar.field
     specs = {kind: spec for spec, kind in KINDS.items()}
     if field.get("kind") not in specs:
-        raise UserError(f"avatar holds a field of kind {field.get('kind')!r}; install the version that made it")
+        raise UserError(
+            f"avatar holds a field of kind {field.get('kind')!r}, which this version does not know; fit it again, or "
+            "install the version that made it"
+        )
     try:
         portrait = Portrait(
             specs[field["kind"]](**field["head"]), TorsoSpec(**field["torso"]), field["frames"], field["grid_size"],

@@ -138,7 +138,8 @@ def _filled(module: nn.Module, values: Tensor, device: torch.device) -> nn.Modul
     """The module with these parameters. Raises ValueError where it keeps another number of them."""
     if module.params.numel() != len(values):
         raise ValueError(
-            f"head: has {len(values)} numbers where this tiny-cuda-nn keeps {module.params.numel()}; its layout has changed"
+            f"head: has {len(values)} numbers where this tiny-cuda-nn keeps {module.params.numel()}; its layout has "
+            "changed"
         )
     with torch.no_grad():
         module.params.copy_(values)
