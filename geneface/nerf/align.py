@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from ..metrics.image import in_sight
 from .pose import POSE_VALUES, rigid
 from .render import AvatarRenderer
 
@@ -22,7 +23,8 @@ EDGE = 1 / 64  # outside the head by this much of the image side, a picture stil
 class PoseAligner:
     """Moves an avatar's head to where a picture shows it: six numbers a frame, nothing else is taken from the picture.
 
-    Least squares over colours, with the tracked pose as prior. Each frame starts where the last one's ended.
+    Least squares over colours, with the tracked pose as prior. Each frame starts where the last one's ended, unless the
+    tracked pose is more like the picture, as it may be after a cut.
 
     Args:
         renderer: of the avatar. seed: of the pixels that are looked at.
@@ -39,9 +41,15 @@ class PoseAligner:
         """[4,4] head pose that renders most like the picture; the tracked one where no head is in sight.
 
         Args:
-            picture: [H,W,3] uint8 of the avatar's size. mask: [H,W,3] uint8 its head, torso and background.
+            picture: [H,W,3] uint8 of the renderer's size. mask: [H,W,3] uint8 its head, torso and background.
             driving: of the frame, as for `AvatarRenderer.frame`. head_to_camera: [4,4] the tracked pose.
+
+        Raises:
+            ValueError: a picture or mask of another size than the renderer's.
         """
+        for name, value in (("picture", picture), ("mask", mask)):
+            if value.shape[1::-1] != self._renderer.size:
+                raise ValueError(f"{name}: expected {self._renderer.size} px, got {value.shape[1::-1]}")
         pixels = self._pixels(mask)
         if not len(pixels):
             return head_to_camera
@@ -57,9 +65,12 @@ class PoseAligner:
             rgb, alpha = (value.cpu() for value in self._renderer.rays(driving, centres, moved))
             return rgb + (1 - alpha[:, None]) * behind - truth
 
-        values, prior = self._last, torch.eye(POSE_VALUES) / DOUBT**2
-        for _ in range(ROUNDS):
-            now = error(values)
+        values, prior = torch.zeros(POSE_VALUES), torch.eye(POSE_VALUES) / DOUBT**2
+        now, last = error(values), error(self._last)
+        if _cost(last, self._last) < _cost(now, values):
+            values, now = self._last, last
+        for turn in range(ROUNDS):
+            now = error(values) if turn else now
             slopes = torch.stack([(error(values + d) - now) / DIFFERENCE for d in DIFFERENCE * torch.eye(6)], dim=-1)
             weight = 1 / (1 + (now.norm(dim=-1) / OUTLIER).square()) / (TOGETHER * NOISE**2)
             weighted = slopes * weight[:, None, None]
@@ -73,5 +84,11 @@ class PoseAligner:
         """[N,2] rows and columns of pixels in and just outside the head, where nothing hides it."""
         rounds = max(1, round(EDGE * max(mask.shape[:2])))
         grown = ndimage.binary_dilation(mask[..., 0] >= 128, iterations=rounds)
-        found = np.argwhere(grown & (mask.sum(-1, dtype=np.int32) >= 250))
+        found = np.argwhere(grown & in_sight(mask))
         return found[self._random.permutation(len(found))[:PIXELS]]
+
+
+def _cost(error: Tensor, values: Tensor) -> float:
+    """What the least squares with weights `1 / (1 + (error / OUTLIER)^2)` bring down (Cauchy's loss), and the prior."""
+    data = OUTLIER**2 * torch.log1p((error.norm(dim=-1) / OUTLIER).square()).sum() / (TOGETHER * NOISE**2)
+    return float(data + (values / DOUBT).square().sum())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from geneface.nerf.align import PoseAligner
@@ -13,11 +14,9 @@ SIZE = 96
 class Ball:
     """Stands in for `AvatarRenderer`: a textured plane patch that moves with the pose."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    size = (SIZE, SIZE)
 
     def rays(self, driving, pixels, head_to_camera):
-        self.asked += 1
         place = torch.as_tensor(pixels).double() / SIZE - 0.5
         pose = torch.as_tensor(head_to_camera).double()
         at = place - pose[:2, 3] * 8  # a shift in the plane
@@ -25,7 +24,8 @@ class Ball:
         x = at[:, 0] * turn.cos() + at[:, 1] * turn.sin()
         y = at[:, 1] * turn.cos() - at[:, 0] * turn.sin()
         alpha = torch.sigmoid(60 * (0.3 - (x.square() + 2 * y.square()).sqrt()))
-        colour = torch.stack([0.5 + 0.4 * torch.sin(13 * x), 0.5 + 0.4 * torch.cos(11 * y), 0.5 + 0.3 * torch.sin(9 * (x + y))], 1)
+        waves = [0.4 * torch.sin(13 * x), 0.4 * torch.cos(11 * y), 0.3 * torch.sin(9 * (x + y))]
+        colour = 0.5 + torch.stack(waves, 1)
         return (colour * alpha[:, None]).float(), alpha.float()
 
     def layers(self, driving, head_to_camera):
@@ -65,6 +65,28 @@ def test_finds_turn_and_shift_and_starts_the_next_frame_there():
     assert abs(found[1, 0] - true[1, 0]) < 6e-3
     again = aligner.pose(picture, mask, None, tracked)
     assert np.abs(again[:2, 3] - true[:2, 3]).max() <= np.abs(found[:2, 3] - true[:2, 3]).max() + 5e-5
+
+
+def test_what_one_shot_asked_for_does_not_mislead_in_the_next():
+    renderer = Ball()
+    aligner, tracked = PoseAligner(renderer), pose([0.0] * 6)
+    for _ in range(2):
+        found = aligner.pose(*shown(renderer, pose([0, 0, 0.06, -0.06, 0.06, 0])), None, tracked)
+    assert np.hypot(*found[:2, 3]) > 0.007
+    true = pose([0, 0, -0.05, 0.05, -0.055, 0])  # after a cut
+    found = aligner.pose(*shown(renderer, true), None, tracked)
+    alone = PoseAligner(renderer).pose(*shown(renderer, true), None, tracked)
+    assert np.abs(found - alone).max() < 2e-4
+
+
+@pytest.mark.parametrize("wrong", ["picture", "mask"])
+def test_pictures_of_another_size_are_refused(wrong):
+    renderer = Ball()
+    picture, mask = shown(renderer, pose([0.0] * 6))
+    given = {"picture": picture, "mask": mask}
+    given[wrong] = given[wrong][:, :-8]
+    with pytest.raises(ValueError, match=rf"^{wrong}: expected \(96, 96\) px, got \(88, 96\)"):
+        PoseAligner(renderer).pose(**given, driving=None, head_to_camera=pose([0.0] * 6))
 
 
 def test_what_hides_the_head_has_no_say():
