@@ -146,15 +146,19 @@ def new_trainer(
     return Trainer(
         portrait, sampler, torch.from_numpy(motion.driving[frames]),
         torch.from_numpy(person.camera.head_to_camera[frames]).float(),
-        torch.from_numpy(person.camera.intrinsics).float(), config, _perceptual(config, device),
+        torch.from_numpy(person.camera.intrinsics).float(), config, _perceptual(config, person.size, device),
     )
 
 
-def _perceptual(config: FitConfig, device: torch.device) -> torch.nn.Module | None:
-    """LPIPS, or None and a line that says so where its weights cannot be fetched: a softer face is better than none."""
-    from ..metrics.lpips import Lpips
+def _perceptual(config: FitConfig, size: tuple[int, int], device: torch.device) -> torch.nn.Module | None:
+    """LPIPS, or None and a line that says so where its weights cannot be fetched, or pictures of width and height
+    `size` [px] are too small for it: a softer face is better than none."""
+    from ..metrics.lpips import MIN_SIDE, Lpips
 
     if not config.perceptual:
+        return None
+    if min(size) < MIN_SIDE:
+        say(f"no perceptual loss: it needs pictures of {MIN_SIDE} px a side, these are {size[0]} by {size[1]} px")
         return None
     try:
         return Lpips().to(device)
@@ -181,8 +185,8 @@ def driving_of(person: PreparedPerson) -> tuple[MotionSequence, DepthBand]:
     motion = tracked_motion(person.face, person.camera, None, f"tracked: {person.source}")
     mean = person.face.expression[person.face.valid].mean(0, keepdims=True)
     basis, identity = load_basis(), person.face.identity
-    landmarks, vertices = (np.asarray(points)[0] for points in (basis.landmarks478(identity, mean), basis.vertices(identity, mean)))
-    return motion, DepthBand(landmarks, vertices)
+    landmarks, vertices = basis.landmarks478(identity, mean), basis.vertices(identity, mean)
+    return motion, DepthBand(np.asarray(landmarks)[0], np.asarray(vertices)[0])
 
 
 def _optimise(trainer: Trainer, checkpoint: Path, monitor: Monitor, strip) -> None:

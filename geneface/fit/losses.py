@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms of `photo_losses` at some moment of a fit."""
+    """Weights of the terms of the loss at some moment of a fit."""
 
     colour: float = 1.0
     head_mask: float = 0.1
@@ -78,7 +78,13 @@ def portrait_losses(
 
 
 def patch_distance(distance: nn.Module, rendered: Tensor, batch) -> Tensor:
-    """Perceptual distance of the batch's patch from truth, which stands in where the person is not."""
+    """Perceptual distance of the batch's patch from truth, which stands in where the person is not.
+
+    Args:
+        distance: of two pictures [1,3,S,S] in [0,1].
+        rendered: [N,3] composited colours.
+        batch: the `RayBatch`, with a patch of S pixels a side.
+    """
     truth, colours = (values[-batch.patch**2:] for values in (batch.rgb, rendered))
     person = (batch.head + batch.torso)[-batch.patch**2:, None]
 

@@ -56,7 +56,7 @@ class Trainer:
     Attributes:
         portrait: being fitted.
         average: name -> exponential moving average of its parameters: what is kept.
-        optimisers: "head" and "torso", Adam each.
+        optimisers: "head", "torso" and, where poses are corrected, "pose"; Adam each.
         step_count, seconds: done so far, earlier runs included.
     """
 
@@ -79,7 +79,7 @@ class Trainer:
         height, width = portrait.torso_region.shape
         self._side = max(width, height)
         self._driving, self._intrinsics = portrait.head.whole(driving), intrinsics
-        self._cam_to_world = invert_rigid(poses)
+        self._poses, self._cam_to_world = poses, invert_rigid(poses)
         self._pose_features = portrait.pose.features(poses, self._driving)
         self._pose_values = pose_values(driving, poses, intrinsics, self._side)
         self._distance = float(poses[:, 2, 3].mean())
@@ -136,7 +136,9 @@ class Trainer:
         }
 
     def restore(self, state: dict) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`, with the portrait as it was then."""
+        # Axes of the landmarks' motion are the portrait's: made anew elsewhere, they may point the other way.
+        self._pose_features = self.portrait.pose.features(self._poses, self._driving)
         self.step_count, self.seconds, self._rays = state["step"], state["seconds"], state["rays"]
         self.learning_rate_scale = state["learning_rate_scale"]
         self._generator.set_state(torch.tensor(state["generator"], dtype=torch.uint8))
@@ -226,8 +228,8 @@ class Trainer:
         behind = over(torso_rgb * torso_alpha[:, None], torso_alpha, batch.plate)
         rendered, weights = over(image, alpha, behind), self.loss_weights()
         terms = portrait_losses(
-            rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated, batch,
-            weights,
+            rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated,
+            batch, weights,
         )
         if isinstance(portrait.head, HeadField):
             terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
@@ -246,9 +248,7 @@ class Trainer:
         rgb, alpha = (batch.rgb.new_zeros(len(batch), *shape) for shape in ((3,), ()))
         if len(rows):
             motion = portrait.torso.predict(self._pose_values[batch.frames]) + portrait.torso_motions[batch.frames]
-            values = portrait.torso(
-                batch.pixels[rows] / self._side, motion, batch.slot[rows], self.config.amp
-            )
+            values = portrait.torso(batch.pixels[rows] / self._side, motion, batch.slot[rows], self.config.amp)
             rgb, alpha = (zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha), values))
         return rgb, alpha, evaluated
 

@@ -38,7 +38,8 @@ class PoseCorrection(nn.Module):
     def set(self, poses: Tensor, driving: Tensor) -> None:
         """Take the statistics of training poses [T,4,4] and driving values [T,D]."""
         u, _, vh = torch.linalg.svd(poses[:, :3, :3].mean(0).double())
-        self.rotation.copy_(u @ torch.diag(torch.tensor([1.0, 1, float(torch.det(u @ vh))], dtype=u.dtype)) @ vh)
+        u[:, 2] *= torch.det(u @ vh)  # a rotation, not a reflection
+        self.rotation.copy_(u @ vh)
         values = self._pose_values(poses)
         self.mean.copy_(values.mean(0))
         self.deviation.copy_(values.std(0, correction=0).clamp(min=1e-4))

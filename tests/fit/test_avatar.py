@@ -119,6 +119,14 @@ def test_numbers_that_break_down_are_named_and_rolled_back(mock, tmp_path, monke
         fitting.fit(mock[0], tmp_path / "b.avatar", replace(SMALL, steps=6), motion=mock[1])
 
 
+@pytest.mark.parametrize("perceptual, said", [(0.005, True), (0.0, False)])
+def test_small_pictures_are_fitted_without_perceptual_loss(tmp_path, capsys, perceptual, said):
+    person, motion = make_mock_person(tmp_path / "person", frames=14, width=28, height=40)
+    config = replace(SMALL, steps=3, perceptual=perceptual, perceptual_from=0.0)
+    assert fitting.fit(person, tmp_path / "a.avatar", config, motion=motion).steps == 3
+    assert ("no perceptual loss: it needs pictures of 32 px" in capsys.readouterr().err) == said
+
+
 def test_too_few_tracked_frames_are_refused(tmp_path):
     person, motion = make_mock_person(tmp_path / "person", frames=8, width=24, height=24)
     with pytest.raises(UserError, match="at least 10"):

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 import geneface.fit.avatar as fitting
+import geneface.fit.trainer as training
 from geneface.config import FitConfig
 from geneface.fit.sampler import FrameStore, RaySampler
 from geneface.fit.setup import build_portrait, focus_boxes, training_frames
 from geneface.fit.trainer import NotFinite, Trainer
 from geneface.nerf.cameras import project
+from geneface.nerf.pose import PoseCorrection
 from geneface.nerf.render import AvatarRenderer
 from geneface.origin import Origin
 from geneface.types import Avatar, PreparedPerson
@@ -31,7 +33,7 @@ def mock(tmp_path_factory):
     return make_mock_person(tmp_path_factory.mktemp("mock") / "person", frames=33, width=44, height=56)
 
 
-def new_trainer(mock, config: FitConfig = CONFIG) -> Trainer:
+def new_trainer(mock, config: FitConfig = CONFIG, perceptual=None) -> Trainer:
     person, motion = mock
     torch.manual_seed(config.seed)
     frames = training_frames(person)
@@ -42,7 +44,7 @@ def new_trainer(mock, config: FitConfig = CONFIG) -> Trainer:
     camera = person.camera
     return Trainer(
         portrait, sampler, torch.from_numpy(motion.driving[frames]), torch.from_numpy(camera.head_to_camera[frames]),
-        torch.from_numpy(camera.intrinsics), config,
+        torch.from_numpy(camera.intrinsics), config, perceptual,
     )
 
 
@@ -107,20 +109,39 @@ def test_a_seed_repeats_the_fit_and_another_does_not(mock):
     assert not torch.equal(first["head.position_table"], other["head.position_table"])
 
 
-def test_going_on_from_a_checkpoint_gives_the_same_weights(mock, tmp_path):
-    whole = new_trainer(mock)
-    for _ in range(10):
-        whole.step()
-    stopped = new_trainer(mock)
+def mirrored(correction: PoseCorrection, poses: torch.Tensor, driving: torch.Tensor) -> None:
+    """`PoseCorrection.set` of another machine, whose axes point the other way."""
+    SET(correction, poses, driving)
+    correction.components.neg_()
+
+
+SET = PoseCorrection.set
+
+
+def test_going_on_from_a_checkpoint_gives_the_same_weights(mock, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "POSES_FROM", 0)
+    monkeypatch.setattr(training, "ABSORB_EVERY", 4)
+    config = replace(CONFIG, perceptual_from=0.0, lr_pose=0.1)
+
+    def distance(image, truth):
+        return (image - truth).abs().mean()
+
+    whole = new_trainer(mock, config, distance)
+    terms = [whole.step() for _ in range(10)]
+    assert ["perceptual" in step for step in terms] == 5 * [True, False]  # every other step
+    stopped = new_trainer(mock, config, distance)
     for _ in range(5):
         stopped.step()
     fitting._save(stopped, tmp_path / "checkpoint.safetensors")
-    resumed = new_trainer(mock, replace(CONFIG, seed=9))  # all that seeds decide comes from the file
+    monkeypatch.setattr(PoseCorrection, "set", mirrored)
+    # All that seeds decide comes from the file.
+    resumed = new_trainer(mock, replace(config, seed=9), distance)
     fitting._load(resumed, tmp_path / "checkpoint.safetensors")
     assert resumed.step_count == 5
     for _ in range(5):
         resumed.step()
     a, b = whole.portrait.state_dict(), resumed.portrait.state_dict()
+    assert a["pose.weight"][6].any() and a["pose.residual"].any()  # by expression too
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
     assert all(torch.equal(whole.average[name], resumed.average[name]) for name in whole.average)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from geneface.fit.losses import LossWeights, mean_where, opacity_entropy, portrait_losses, robust_colour
+from geneface.fit.losses import (
+    LossWeights, mean_where, opacity_entropy, patch_distance, portrait_losses, robust_colour,
+)
 from geneface.fit.sampler import RayBatch
 
 
@@ -88,7 +90,9 @@ def test_what_is_hidden_by_a_hand_is_not_judged():
     rays = RayBatch(**{**batch().__dict__, "head": nothing, "torso": nothing, "background": nothing})
     evaluated = torch.ones(4, dtype=torch.bool)
     for alpha in (nothing, torch.ones(4) / 2):
-        wrong = terms(batch=rays, rendered=torch.rand(4, 3), head_alpha=alpha, torso_alpha=1 - alpha, evaluated=evaluated)
+        wrong = terms(
+            batch=rays, rendered=torch.rand(4, 3), head_alpha=alpha, torso_alpha=1 - alpha, evaluated=evaluated
+        )
         assert sum(wrong.values()) == 0
     half = torch.ones(4) / 2  # half of each pixel shows head, the other half a hand
     rays = RayBatch(**{**rays.__dict__, "head": half})
@@ -97,3 +101,22 @@ def test_what_is_hidden_by_a_hand_is_not_judged():
 
 def test_mean_where_of_nothing_is_zero():
     assert mean_where(torch.ones(3), torch.zeros(3)) == 0
+
+
+def test_a_patch_is_compared_as_a_picture_where_the_person_is():
+    seen = []
+
+    def distance(image, truth):
+        seen.extend([image, truth])
+        return (image - truth).square().sum(1)
+
+    rays = batch(11)  # two scattered rays, then a patch of three by three
+    person = torch.tensor([1.0, 1, 1, 1, 1, 0, 0, 0, 0.5, 0, 0])
+    rgb, rendered = torch.rand(11, 3), torch.rand(11, 3, requires_grad=True)
+    rays = RayBatch(**{**rays.__dict__, "rgb": rgb, "head": person, "patch": 3})
+    patch_distance(distance, rendered, rays).backward()
+    image, truth = seen
+    assert torch.equal(truth[0, :, 1, 2], rgb[2 + 5])  # row 1, column 2
+    assert torch.equal(image[0, :, 0, 2], rendered[2 + 2]) and torch.equal(image[0, :, 1, 2], rgb[2 + 5])
+    assert torch.allclose(image[0, :, 2, 0], (rendered[8] + rgb[8]) / 2)
+    assert rendered.grad.abs().sum(1).nonzero().flatten().tolist() == [2, 3, 4, 8]

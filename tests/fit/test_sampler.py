@@ -47,6 +47,21 @@ def test_rays_show_their_pixels(mock, store):
     assert torch.allclose(batch.head + batch.torso + batch.background, torch.ones(len(batch)))
 
 
+@pytest.mark.parametrize("asked, side", [(20, 20), (500, 64)])
+def test_a_patch_is_a_square_of_the_first_frame(mock, store, asked, side):
+    """Row by row, at the end of the batch, and no larger than the picture (72 by 64)."""
+    drawn = sampler(mock, store, seed=5)
+    for _ in range(4):
+        batch = drawn.next(400, asked)
+        assert batch.patch == side and len(batch) == pytest.approx(400 + side**2, abs=16)
+        assert batch.slot[-side**2:].eq(0).all() and batch.slot[:-side**2].max() == 3
+        x, y = (batch.pixels[-side**2:] - 0.5).long().view(side, side, 2).unbind(-1)
+        assert torch.equal(x - x[0, 0], torch.arange(side).expand(side, side))
+        assert torch.equal(y - y[0, 0], torch.arange(side)[:, None].expand(side, side))
+        frame = torch.from_numpy(store.picture(int(batch.frames[0])))[y, x]
+        assert torch.equal((batch.rgb[-side**2:] * 255).round().view(side, side, 3).byte(), frame[..., :3])
+
+
 def test_rays_favour_the_mouth(mock, store):
     batch = sampler(mock, store).next(4000)
     landmarks = mock[0].face.landmarks[training_frames(mock[0])]
