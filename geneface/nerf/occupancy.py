@@ -46,7 +46,7 @@ class OccupancyGrid(nn.Module):
         return aabb[:3] + unit * (aabb[3:] - aabb[:3])
 
     def carve(
-        self, aabb: Tensor, intrinsics: Tensor, views: Iterable[tuple[Tensor, Tensor]], keep: float = 0.97,
+        self, aabb: Tensor, intrinsics: Tensor, views: Iterable[tuple[Tensor, Tensor]], keep: float = 0.9,
         face_front: "DepthBand | None" = None,
     ) -> None:
         """Start from the visual hull of head masks.
@@ -56,7 +56,7 @@ class OccupancyGrid(nn.Module):
             intrinsics: [3,3] pinhole matrix [px].
             views: (head_to_camera [4,4], head mask [H,W] in [0,1]) of training frames. A cell that
                 falls outside an image is not judged by it.
-            keep: share of views that must see head at the cell (masks err, and hair moves).
+            keep: share of views that must see head at the cell (masks and poses err, and hair moves).
             face_front: band of depths in front of and behind the tracked face; None to use the hull alone.
         """
         size = min(CARVE_SIZE, self.size)
@@ -110,8 +110,8 @@ class DepthBand:
     """
 
     FACE_M = 0.02, 0.03  # room before the face, for lips, glasses and beards, and behind its surface, for the mouth
-    HAIR_M = 0.03, 0.05  # the same elsewhere on the head
-    BESIDE_M = 0.05, 0.05  # beside the head, about the depth of its rim
+    HAIR_M = 0.04, 0.05  # the same elsewhere on the head
+    BESIDE_M = 0.11, 0.05  # beside the head, from its rim: a quiff stands far before it
     NEAR_M = 0.015  # vertices so near in x and y hide one another
 
     def __init__(self, face: np.ndarray, head: np.ndarray) -> None:
