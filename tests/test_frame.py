@@ -223,6 +223,17 @@ def test_background_colour_is_taken_out_of_the_edge_and_nothing_else():
 # Files --------------------------------------------------------------------------------------------------
 
 
+def test_a_translucent_gap_within_the_person_keeps_its_colour():
+    """Skin seen through a gap in hair is no edge, though the field lets some light through there."""
+    rgb, alpha = np.full((96, 96, 3), [0.3, 0.2, 0.15], np.float32), np.zeros((96, 96), np.float32)
+    alpha[16:80, 16:80] = 1
+    rgb[40:46, 46:50] = [0.2, 0.5, 0.3]  # towards the background's colour
+    alpha[40:46, 46:50] = 0.8
+    green = np.broadcast_to(np.array([0, 1, 0], np.float32), rgb.shape)
+    clean = without_spill(rgb * alpha[..., None], alpha, green)
+    assert np.allclose(clean[40:46, 46:50], rgb[40:46, 46:50] * 0.8, atol=1e-6)
+
+
 def sound(seconds: float = 0.2) -> np.ndarray:
     return 0.1 * np.sin(np.arange(round(16000 * seconds)) * 0.2).astype(np.float32)
 
