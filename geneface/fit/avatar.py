@@ -27,7 +27,7 @@ from .adaptation import Adaptation, adapt
 from .checkpoint import load_checkpoint, save_checkpoint
 from .monitor import Monitor, peak_memory_mb
 from .sampler import FrameStore, RaySampler
-from .setup import build_portrait, focus_boxes, rarity, training_frames
+from .setup import build_portrait, check_field, focus_boxes, rarity, training_frames
 from .start import HeadStart
 from .trainer import MAX_ROLLBACKS, NotFinite, Trainer
 
@@ -80,6 +80,7 @@ def fit(
         NotFinite: the optimisation broke down repeatedly.
         KeyboardInterrupt: after the checkpoint has been written.
     """
+    check_field(config)
     out, folder = Path(out), work_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.safetensors"

@@ -24,6 +24,12 @@ BEHIND_FACE_M = 0.12  # room behind the deepest landmark (before the ears) for e
 BEFORE_FACE_M = 0.03
 
 
+def check_field(config: FitConfig) -> None:
+    """Raises UserError for a head field that there is not."""
+    if config.field not in (MOVING, RAD_NERF):
+        raise UserError(f"field: {config.field!r} is not known; give {MOVING} or {RAD_NERF}")
+
+
 def training_frames(person: PreparedPerson) -> list[int]:
     """Training frames in which a face was tracked."""
     valid = person.face.valid
@@ -87,8 +93,6 @@ def build_portrait(
         band: depths where the head can be; None if unknown.
         start: what its head takes over from other people's, if it suits; None to start at random.
     """
-    if config.field not in (MOVING, RAD_NERF):
-        raise UserError(f"field: {config.field!r} is not known; give {MOVING} or {RAD_NERF}")
     width, height = person.size
     side = max(width, height)
     intrinsics = torch.from_numpy(person.camera.intrinsics).float()

@@ -143,3 +143,9 @@ def test_damaged_checkpoints_are_refused(tmp_path):
 @pytest.mark.parametrize("jumps, expected", [((), range(0, 9)), ((3,), range(3, 9)), ((3, 5, 9, 20), range(5, 9))])
 def test_longest_stretch_between_jumps(jumps, expected):
     assert fitting.longest_stretch(jumps, 9) == expected
+
+
+def test_an_unknown_field_is_refused_before_anything_is_written(mock, tmp_path):
+    with pytest.raises(UserError, match="give moving or rad-nerf"):
+        fitting.fit(mock[0], tmp_path / "a.avatar", replace(CONFIG, field="splat"))
+    assert not list(tmp_path.iterdir())
