@@ -4,8 +4,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from ..errors import UserError
 from ..types import require
 from .sound import Sound
-from .writing import SYNTHETIC_COMMENT, writing
+from .writing import SYNTHETIC_COMMENT, guarded
 
 SOUND = "sound.wav"
 _OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(SOUND)}")
@@ -60,7 +58,7 @@ class PictureFolder:
         self._info = PngInfo()
         self._info.add_text("Comment", comment)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        with self._guarded():
+        with guarded(self):
             self._temporary.mkdir(parents=True)
             if not self._sound.silent:
                 import soundfile
@@ -69,22 +67,13 @@ class PictureFolder:
                                                  1 if self._sound.layout == "mono" else 2, "PCM_16")
                 self._file.comment = comment
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            with writing(self.path):
-                yield
-        except BaseException:
-            self.abort()
-            raise
-
     def write(self, frame: np.ndarray) -> None:
         """Append one frame: [H,W,3] uint8 RGB, [H,W,4] RGBA with straight alpha, or [H,W] uint16."""
         require(frame.shape[:2] == (self.height, self.width) and
                 (frame.shape[2:], frame.dtype) in (((3,), np.uint8), ((4,), np.uint8), ((), np.uint16)),
                 f"frame: expected ({self.height}, {self.width}, 3 or 4) uint8 or ({self.height}, {self.width}) uint16, "
                 f"got {frame.shape} {frame.dtype}")
-        with self._guarded():
+        with guarded(self):
             Image.fromarray(np.ascontiguousarray(frame)).save(
                 self._temporary / f"{self.frames:06d}.png", compress_level=4, pnginfo=self._info)
             self.frames += 1
@@ -97,7 +86,7 @@ class PictureFolder:
         Raises:
             ValueError: when no frame was written.
         """
-        with self._guarded():
+        with guarded(self):
             require(self.frames > 0, "no frame was written")
             if self._file is not None:
                 self._file.close()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -62,6 +63,17 @@ def writing(path: str | Path) -> Iterator[None]:
             raise UserError(f"{path}: no room left on the disk; free some, or write somewhere else") from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise UserError(f"{path}: may not be written ({error.strerror}); choose another folder") from error
+        raise
+
+
+@contextmanager
+def guarded(writer: Any) -> Iterator[None]:
+    """`writing` to the `path` of a writer; whatever fails, it is told to `abort`, so that nothing half-written is left."""
+    try:
+        with writing(writer.path):
+            yield
+    except BaseException:
+        writer.abort()
         raise
 
 
@@ -120,7 +132,7 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001 * 60)
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._sound, self._samples = Sound(audio, rate), 0
-        with self._guarded():
+        with guarded(self):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             container = _CONTAINERS[self.path.suffix.lower()]
             options = {"movflags": "+faststart"} if container != "matroska" else {}
@@ -141,16 +153,6 @@ class VideoWriter:
                 if not alpha:
                     self._heard.bit_rate = 96000 if self._sound.layout == "mono" else 160000
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Whatever fails, nothing half-written is left."""
-        try:
-            with writing(self.path):
-                yield
-        except BaseException:
-            self.abort()
-            raise
-
     def write(self, frame: np.ndarray) -> None:
         """Append one frame, [H,W,3] uint8 RGB; [H,W,4] RGBA with straight alpha where the video has alpha."""
         shape = (self.height, self.width, self._coding.channels)
@@ -159,7 +161,7 @@ class VideoWriter:
         below, right = (-side % self._coding.step for side in (self.height, self.width))
         if below or right:
             frame = np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")
-        with self._guarded():
+        with guarded(self):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), self._coding.given).reformat(
                 format=self._coding.kept, dst_colorspace=Colorspace.ITU709)
             picture.pts, picture.time_base = self.frames, 1 / self._fps
@@ -186,7 +188,7 @@ class VideoWriter:
         """
         if self._container is None:
             return
-        with self._guarded():
+        with guarded(self):
             require(self.frames > 0, "no frame was written")
             for stream in filter(None, (self._video, self._heard)):
                 for packet in stream.encode(None):
