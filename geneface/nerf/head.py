@@ -18,20 +18,17 @@ DENSITY_SCALE = 8.0
 
 
 @dataclass(frozen=True)
-class HeadSpec:
-    """Sizes of the head field. JSON values, kept in the avatar.
+class FieldSpec:
+    """Sizes that every head field has. JSON values, kept in the avatar.
 
     Attributes:
         driving: number of driving values of a frame.
-        levels, base_resolution, max_resolution, log2_table_size: 3D hash grid of the head at rest,
+        levels, base_resolution, max_resolution, log2_table_size: 3D hash grid over the head's box,
             two features a level.
-        motion_levels, motion_base_resolution, motion_resolution, motion_log2_table_size: coarser 3D grid that says
-            what moves how.
         hidden: width of the networks.
         geometry: features handed from the density network to the colour network.
         condition: size of the encoded driving values.
         layers: hidden layers of each network.
-        reach: farthest that a point moves along an axis [m].
     """
 
     driving: int = 207
@@ -39,15 +36,10 @@ class HeadSpec:
     base_resolution: int = 16
     max_resolution: int = 512
     log2_table_size: int = 16
-    motion_levels: int = 8
-    motion_base_resolution: int = 8
-    motion_resolution: int = 128
-    motion_log2_table_size: int = 15
     hidden: int = 64
     geometry: int = 31
     condition: int = 16
     layers: int = 1
-    reach: float = 0.02
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -55,6 +47,23 @@ class HeadSpec:
     @property
     def position_grid(self) -> ops.GridSpec:
         return ops.GridSpec(3, self.levels, 2, self.base_resolution, self.max_resolution, self.log2_table_size)
+
+
+@dataclass(frozen=True)
+class HeadSpec(FieldSpec):
+    """Sizes of `HeadField`, whose 3D hash grid is of the head at rest.
+
+    Attributes:
+        motion_levels, motion_base_resolution, motion_resolution, motion_log2_table_size: coarser 3D grid that says
+            what moves how.
+        reach: farthest that a point moves along an axis [m].
+    """
+
+    motion_levels: int = 8
+    motion_base_resolution: int = 8
+    motion_resolution: int = 128
+    motion_log2_table_size: int = 15
+    reach: float = 0.02
 
     @property
     def motion_grid(self) -> ops.GridSpec:

@@ -1,14 +1,14 @@
 """RAD-NeRF's head field, for comparison: density and colour driven through ambient coordinates."""
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from .. import ops
 from .condition import ConditionEncoder
-from .head import DENSITY_SCALE, DIRECTION_VALUES, HeadField, directed_colour
+from .head import DENSITY_SCALE, DIRECTION_VALUES, FieldSpec, HeadField, directed_colour
 from .layers import MLP, TruncatedExp
 from .occupancy import OccupancyGrid
 
@@ -16,32 +16,18 @@ CHUNK = 16384  # rays drawn at once: bounds memory
 
 
 @dataclass(frozen=True)
-class RadNerfSpec:
-    """Sizes of RAD-NeRF's head field. JSON values, kept in the avatar. Names as in `HeadSpec`.
+class RadNerfSpec(FieldSpec):
+    """Sizes of RAD-NeRF's head field.
 
     Attributes:
         ambient_levels, ambient_resolution, ambient_log2_table_size: 2D grid over ambient coordinates.
     """
 
-    driving: int = 207
-    levels: int = 16
-    base_resolution: int = 16
     max_resolution: int = 2048
-    log2_table_size: int = 16
     ambient_levels: int = 16
     ambient_resolution: int = 2048
     ambient_log2_table_size: int = 16
-    hidden: int = 64
-    geometry: int = 31
     condition: int = 32
-    layers: int = 1
-
-    def to_dict(self) -> dict:
-        return asdict(self)
-
-    @property
-    def position_grid(self) -> ops.GridSpec:
-        return ops.GridSpec(3, self.levels, 2, self.base_resolution, self.max_resolution, self.log2_table_size)
 
     @property
     def ambient_grid(self) -> ops.GridSpec:
