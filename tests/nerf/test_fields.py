@@ -4,7 +4,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 
 from geneface import ops
 from geneface.nerf import render
@@ -14,17 +13,10 @@ from geneface.nerf.head import HeadField, HeadSpec
 from geneface.nerf.layers import MLP, TruncatedExp
 from geneface.nerf.portrait import Portrait, over
 from geneface.nerf.torso import TorsoSpec
+from tests.nerf.camera import INTRINSICS, pose
 
 HEAD = HeadSpec(levels=4, max_resolution=64, log2_table_size=10, motion_levels=4, motion_resolution=32)
 TORSO = TorsoSpec(levels=4, max_resolution=64, log2_table_size=10)
-INTRINSICS = torch.tensor([[90.0, 0, 20], [0, 95, 15], [0, 0, 1]])
-
-
-def pose(seed: int) -> torch.Tensor:
-    out = torch.eye(4)
-    out[:3, :3] = torch.from_numpy(Rotation.from_euler("xyz", [0.2, -0.3, 0.1 * seed]).as_matrix())
-    out[:3, 3] = torch.tensor([0.02, -0.01, 0.6 + 0.01 * seed])
-    return out
 
 
 def test_rays_pass_through_projected_points():

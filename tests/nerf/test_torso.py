@@ -3,19 +3,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 
 from geneface.nerf.torso import CLAMP, PoseMotion, TorsoField, TorsoSpec, pose_values
+from tests.nerf.camera import INTRINSICS, pose
 
 TORSO = TorsoSpec(levels=4, max_resolution=64, log2_table_size=10, lattice=5)
-INTRINSICS = torch.tensor([[90.0, 0, 20], [0, 95, 15], [0, 0, 1]])
-
-
-def pose(seed: int) -> torch.Tensor:
-    out = torch.eye(4)
-    out[:3, :3] = torch.from_numpy(Rotation.from_euler("xyz", [0.2, -0.3, 0.1 * seed]).as_matrix())
-    out[:3, 3] = torch.tensor([0.02, -0.01, 0.6 + 0.01 * seed])
-    return out
 
 
 def test_pose_values_follow_the_head():
