@@ -279,7 +279,7 @@ def test_rooms_that_are_verbs(monkeypatch):
     assert geneface.fit.losses.__name__ == "geneface.fit.losses"
     assert geneface.render("x") == ("render", ("x",))
     assert callable(geneface.render.render)
-    assert geneface.Avatar.__module__ == "geneface.types" and geneface.UserError is UserError
+    assert geneface.Avatar.__module__.startswith("geneface.types") and geneface.UserError is UserError
     assert geneface.prepare is pipeline.prepare
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         geneface.nothing

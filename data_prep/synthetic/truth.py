@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geneface.types import EXPRESSIONS, LANDMARKS, CameraTrack, _NpzRecord, check_array, require
+from geneface.types import EXPRESSIONS, LANDMARKS, CameraTrack, NpzRecord, check_array, require
 
 
 @dataclass(frozen=True)
-class SyntheticTruth(_NpzRecord):
+class SyntheticTruth(NpzRecord):
     """Camera, motion and identity that a synthetic clip was drawn with.
 
     Attributes:

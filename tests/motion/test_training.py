@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from geneface.cli.motion import EVALUATE_KEYS
+from geneface.cli.training import EVALUATE_KEYS
 from geneface.config import MotionConfig
 from geneface.corpus import MotionCorpus
 from geneface.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.layers.torso import TypicalTorso, own_torso, whole_torso, write_torso
 from data_prep.streams import Sequence, encode_jpeg, encode_png, read_picture
-from geneface.types import _read_image
+from geneface.types import read_image
 
 SIZE = 192
 PLATE = np.full((SIZE, SIZE, 3), (40, 90, 160), np.uint8)
@@ -107,7 +107,7 @@ def test_a_whole_clip(tmp_path, count):
     masks.write(encode_png(mask) for _, mask in pictures)
     written, digest = write_torso(frames, masks, target, landmarks, PLATE, (1,))
     assert written == count and len(digest) == 64
-    torso = _read_image(target.path(count - 1), "RGBA")
+    torso = read_image(target.path(count - 1), "RGBA")
     assert torso.shape == (SIZE, SIZE, 4) and torso[175, 96].tolist()[3] == 255
     assert np.abs(torso[175, 96, :3].astype(int) - (30, 30, 60)).max() < 6
     assert read_picture(target.path(0)).shape == (SIZE, SIZE, 3)
