@@ -94,7 +94,7 @@ def speak(
     Args:
         avatar: whose motion it shall be; None for generic motion.
         audio: any file with sound.
-        out: file to keep the motion in (.npz), or None.
+        out: file to keep the motion in: .npz, or another format of `geneface.formats`; or None.
         stream: the motion as it would be live, 0.3 s behind the sound.
 
     Raises:
@@ -102,13 +102,14 @@ def speak(
     """
     import numpy as np
 
+    from .formats import write_motion, written_endings
     from .media import read_audio
     from .motion.predict import predict
     from .motion.stream import live
     from .speech.features import extract
 
     if out is not None:
-        check_output(out, ".npz")
+        check_output(out, *written_endings())
     avatar = None if avatar is None else _avatar(avatar)
     samples = read_audio(audio)
     if not len(samples) or float(np.abs(samples).max()) < SILENCE:
@@ -116,8 +117,9 @@ def speak(
     source = f"speech: {Path(audio).name}"
     motion = (live(samples, avatar, config, source) if stream
               else predict(extract(samples), avatar, config, source=source))
+    motion = motion.after(f"speak {Path(audio).name}")
     if out is not None:
-        motion.save(out)
+        write_motion(motion, out)
     return motion
 
 
@@ -148,9 +150,31 @@ def render(
         if audio is None:
             raise UserError("render: nothing to say; give --audio or --motion")
         motion = speak(avatar, audio, None, motion_config)
-    elif not isinstance(motion, MotionSequence):
-        motion = MotionSequence.load(motion)
-    return run(avatar, motion, out, config, audio)
+    return run(avatar, _motion(motion), out, config, audio)
+
+
+def export(
+    motion: MotionSequence | str | Path, out: str | Path, format: str | None = None, fps: float | None = None,
+    head: str | Path | None = None,
+) -> dict[str, Any]:
+    """Motion for other programs, written to `out`; see `geneface.formats`.
+
+    Args:
+        format: name of the format; by default the one that the ending of `out` means.
+        fps: frames per second of the file; by default the motion's.
+        head: for glb and gltf, a head to animate in place of the package's own.
+
+    Returns:
+        output, format, fps, frames.
+
+    Raises:
+        UserError: the motion cannot be read, or not be written so.
+    """
+    from .formats import WriteOptions, format_of, write_motion
+
+    format_of(Path(out), format)  # said before anything is read
+    options = WriteOptions(format, fps, None if head is None else Path(head))
+    return {"output": out} | write_motion(_motion(motion), out, options)
 
 
 def export_mesh(
@@ -173,7 +197,7 @@ def export_mesh(
     avatar = _avatar(avatar)
     landmarks = None
     if motion is not None:
-        motion = motion if isinstance(motion, MotionSequence) else MotionSequence.load(motion)
+        motion = _motion(motion)
         if not 0 <= frame < len(motion):
             raise UserError(f"--frame {frame}: {motion.source} has frames 0 to {len(motion) - 1}")
         landmarks = motion.driving[frame]
@@ -371,6 +395,12 @@ def check_output(path: str | Path, *endings: str) -> None:
 
 def _avatar(avatar: Avatar | str | Path) -> Avatar:
     return avatar if isinstance(avatar, Avatar) else Avatar.load(avatar)
+
+
+def _motion(motion: MotionSequence | str | Path) -> MotionSequence:
+    from .formats import read_motion
+
+    return motion if isinstance(motion, MotionSequence) else read_motion(motion)
 
 
 def _person(person: PreparedPerson | str | Path) -> PreparedPerson:

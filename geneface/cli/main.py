@@ -18,7 +18,7 @@ import typer
 
 from ..errors import UserError
 from ..progress import say
-from . import export, motion, portrait, system
+from . import export, motion, portrait, system, training
 from .quiet import quiet_native_libraries
 
 USAGE, DEFECT, STOPPED = 2, 1, 130
@@ -59,6 +59,7 @@ def _options(
 portrait.add_to(app)
 export.add_to(app)
 motion.add_to(app)
+training.add_to(app)
 system.add_to(app)
 
 
@@ -80,7 +81,7 @@ def run(arguments: list[str]) -> int:
     """Run the command line; returns the exit status."""
     command = typer.main.get_command(app)
     verb = next((word for word in arguments if not word.startswith("-")), "")
-    name = f"geneface {verb}" if verb in getattr(command, "commands", {}) else "geneface"
+    name = _name(command, arguments)
     try:
         result = command.main(args=arguments, prog_name="geneface", standalone_mode=False)
         return _stopped(name, verb) if result == STOPPED else result if isinstance(result, int) else 0
@@ -105,6 +106,16 @@ def run(arguments: list[str]) -> int:
         return _fail(name, "out of memory; close other programs, or use a smaller --size")
     except Exception as error:  # the last resort: a defect is reported as one, never as the user's fault
         return _defect(name, error)
+
+
+def _name(command, arguments: list[str]) -> str:
+    """What was called, as far as it is known: "geneface motion edit"."""
+    name = "geneface"
+    for word in arguments:
+        if word not in getattr(command, "commands", {}):
+            break
+        command, name = command.commands[word], f"{name} {word}"
+    return name
 
 
 _MENDS = {

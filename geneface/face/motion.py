@@ -1,10 +1,12 @@
-"""Tracked faces as motion: what a person did in a video, in the form that generated motion has."""
+"""Tracked faces, and weights from anywhere, as motion: in the form that generated motion has."""
 from __future__ import annotations
 
 import numpy as np
 
 from ..types import CameraTrack, FaceTrack, MotionSequence
+from .arkit import indices
 from .basis import FaceBasis, load_basis
+from .gaze import gaze_of_weights
 
 
 def tracked_motion(
@@ -38,4 +40,29 @@ def tracked_motion(
         fps=face.fps,
         source=source,
         head_pose=None if camera is None else camera.head_to_camera[index],
+    )
+
+
+def motion_from_weights(
+    expression: np.ndarray, fps: float, source: str, head_pose: np.ndarray | None = None,
+    gaze: np.ndarray | None = None, blink: np.ndarray | None = None,
+) -> MotionSequence:
+    """The motion that ARKit weights make, as another program or a recording has them.
+
+    Args:
+        expression: [T,52] weights in the order of `ARKIT_NAMES`; beyond [0,1] they are cut off.
+        fps, source, head_pose: see `MotionSequence`.
+        gaze: [T,2] [rad]; by default what the weights of the eyes say.
+        blink: [T] eyelid closure; by default the mean of both lids' weights.
+    """
+    expression = np.clip(expression, 0, 1).astype(np.float32)
+    lids = expression[:, indices("eyeBlink*")].mean(1)
+    return MotionSequence(
+        landmarks=load_basis().landmarks68(expression),
+        expression=expression,
+        blink=lids if blink is None else np.clip(blink, 0, 1).astype(np.float32),
+        gaze=gaze_of_weights(expression) if gaze is None else np.asarray(gaze, np.float32),
+        fps=float(fps),
+        source=source,
+        head_pose=head_pose,
     )

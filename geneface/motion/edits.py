@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..face.arkit import ARKIT_NAMES
+from ..face.gaze import gaze_weights
 from ..types import MotionSequence, require
 from .head import blend_poses
 from .measures import MouthMeasures
 
 EYES = np.char.startswith(ARKIT_NAMES, "eye")  # [52] bool: weights that speech and silence leave alone
-# Gaze of the bundled basis at weight 1 of both eyes [rad]: sideways, up, down.
-_SIDEWAYS, _UP, _DOWN = np.radians([27.0, 13.0, 19.0])
 # Of a breath at rest, from its middle: the jaw's weight, the head's pitch and its rise.
 _BREATH_JAW, _BREATH_PITCH, _BREATH_RISE = 0.006, np.radians(0.25), 0.0006
 
@@ -73,13 +72,7 @@ def blink(motion: MotionSequence, closure: np.ndarray, strength: float, shut: di
 def look(motion: MotionSequence, gaze: np.ndarray, strength: float, measures: MouthMeasures) -> MotionSequence:
     """Eyes turned further by `gaze` [T, 2] (yaw to image right, pitch up; [rad])."""
     gaze = strength * gaze
-    weights = motion.expression.copy()
-    yaw, pitch = gaze[:, 0] / _SIDEWAYS, gaze[:, 1]
-    # The person's left is the image's right: looking to image right turns the left eye out and the right eye in.
-    for name, amount in (("OutLeft", yaw), ("InRight", yaw), ("InLeft", -yaw), ("OutRight", -yaw),
-                         ("UpLeft", pitch / _UP), ("UpRight", pitch / _UP),
-                         ("DownLeft", -pitch / _DOWN), ("DownRight", -pitch / _DOWN)):
-        weights[:, ARKIT_NAMES.index(f"eyeLook{name}")] += np.maximum(0, amount)
+    weights = motion.expression + gaze_weights(gaze)
     return replace(with_weights(motion, weights, measures), gaze=(motion.gaze + gaze).astype(np.float32))
 
 

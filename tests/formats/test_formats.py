@@ -1,0 +1,110 @@
+"""The table of motion formats: which is meant, what is refused, what a file says of itself."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from geneface.cli.main import run
+from geneface.errors import UserError
+from geneface.face.gaze import SIDEWAYS, gaze_of_weights, gaze_weights
+from geneface.face.motion import motion_from_weights
+from geneface.formats import format_of, read_motion, write_motion
+from geneface.formats.pose import head_angles, head_positions, poses_of_angles
+from geneface.motion.resample import frame_rate, resample
+from geneface.types import MotionSequence
+
+
+def take(frames: int = 20, fps: float = 25.0) -> MotionSequence:
+    weights = np.random.default_rng(0).uniform(0, 1, (frames, 52)).astype(np.float32)
+    return motion_from_weights(weights, fps, "test")
+
+
+def test_npz_keeps_words_and_history(tmp_path):
+    motion = replace(take(), words=((0.1, 0.3, "hello"), (0.3, 0.7, "you"))).after("mouth 1.2")
+    motion.save(tmp_path / "m.npz")
+    again = read_motion(tmp_path / "m.npz")
+    assert again.words == motion.words and again.history == ("mouth 1.2",)
+    assert np.array_equal(again.expression, motion.expression) and again.seconds == 0.8
+
+
+@pytest.mark.parametrize("words", [((0.5, 0.4, "a"),), ((0.5, 0.6, "a"), (0.1, 0.2, "b")), ((-1, 0, "a"),)])
+def test_words_out_of_order_are_refused(words):
+    with pytest.raises(ValueError, match="words: must be in order"):
+        replace(take(), words=words)
+
+
+def test_what_no_format_is_meant_by_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no motion file by its name; known are .npz"):
+        format_of(tmp_path / "m.docx")
+    with pytest.raises(UserError, match="--format npy: no such format; did you mean npz"):
+        format_of(tmp_path / "m", "npy")
+    with pytest.raises(UserError, match="no such file"):
+        read_motion(tmp_path / "m.npz")
+    with pytest.raises(UserError, match="has no frames"):
+        write_motion(motion_from_weights(np.zeros((0, 52), np.float32), 25, "none"), tmp_path / "m.npz")
+
+
+def test_gaze_is_restored_from_weights():
+    gaze = np.radians([[20, 5], [-13, -10], [0, 0]]).astype(np.float32)
+    assert np.allclose(gaze_of_weights(gaze_weights(gaze)), gaze, atol=1e-6)
+    full = gaze_weights(np.array([[SIDEWAYS, 0]]))
+    assert full.sum() == pytest.approx(2)
+
+
+def test_head_angles_are_restored_from_poses():
+    angles = np.radians([[30, -10, 5], [0, 0, 0], [-20, 12, -8]])
+    places = np.array([[0.01, 0, 0], [0, 0.02, 0], [-0.01, -0.02, 0]])
+    motion = replace(take(3), head_pose=poses_of_angles(angles, places))
+    assert np.allclose(head_angles(motion), angles, atol=1e-9)
+    assert np.allclose(head_positions(motion), places, atol=1e-9)
+    assert not head_angles(take(3)).any()
+
+
+def test_a_turn_to_the_persons_left_is_to_the_image_right():
+    # The nose lies at negative z of the head (OpenCV axes); it moves to positive x, the image's right.
+    pose = poses_of_angles(np.array([[0.3, 0, 0]]))[0]
+    assert (pose[:3, :3] @ [0, 0, -0.1])[0] > 0.02
+
+
+@pytest.mark.parametrize("given, exact", [(29.97, 30000 / 1001), (23.976, 24000 / 1001), (59.94, 60000 / 1001), (30, 30),
+                                          (25, 25), (12.5, 12.5)])
+def test_television_rates_are_exact(given, exact):
+    assert frame_rate(given) == pytest.approx(exact, abs=1e-9)
+
+
+def test_resampled_motion_lasts_as_long(tmp_path):
+    motion = take(50)
+    for fps in (24, 30, 60):
+        other = resample(motion, fps)
+        assert other.fps == fps and other.seconds == pytest.approx(2.0, abs=1 / fps)
+        assert other.history == (f"resample {fps}",)
+    with pytest.raises(UserError, match="fps: must be more than 0"):
+        resample(motion, float("nan"))
+
+
+def test_export_resamples_and_says_what_it_wrote(tmp_path, capsys):
+    take().save(tmp_path / "m.npz")
+    assert run(["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "n.npz"), "--fps", "30", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["format"], result["fps"], result["frames"]) == ("npz", 30, 24)
+    assert len(read_motion(tmp_path / "n.npz")) == 24
+
+
+def test_info_shows_the_history(tmp_path, capsys):
+    take().after("mouth 1.2").save(tmp_path / "m.npz")
+    assert run(["motion", "info", str(tmp_path / "m.npz"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["history"] == ["mouth 1.2"] and result["frames"] == 20 and len(result["moves_most"]) == 5
+
+
+def test_wrong_calls_of_export_are_one_line(tmp_path, capsys):
+    take().save(tmp_path / "m.npz")
+    for words, message in ((["m.npz"], "missing option '--output'"), (["m.npz", "-o", "m.docx"], "no motion file by its name"),
+                           (["m.npz", "--mesh", "a.glb"], "has no mesh"), (["a.avatar", "-o", "b.csv"], "an avatar gives a mesh")):
+        paths = [str(tmp_path / word) if "." in word else word for word in words]
+        assert run(["export", *paths]) == 2
+        line = capsys.readouterr().err.strip()
+        assert message in line and "\n" not in line
