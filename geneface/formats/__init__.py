@@ -51,6 +51,7 @@ class WriteOptions:
 
 FORMATS: tuple[Format, ...] = (
     Format("npz", (".npz",), "motion of this package", "npz"),
+    Format("livelink", (".csv",), "Live Link Face", "livelink"),
 )
 
 
