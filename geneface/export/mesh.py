@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from .. import ops
 from ..errors import UserError
 from ..face.landmarks import mouth_opening
+from ..face.surface import vertex_normals
 from ..frame.person import to_uint8
 from ..nerf.render import AvatarRenderer
 from ..types import Avatar, CameraTrack, write_atomically
@@ -133,14 +134,6 @@ def _depths(renderer: AvatarRenderer, landmarks: np.ndarray, distance: float, vo
 def towards(yaw: np.ndarray | float, pitch: np.ndarray | float) -> np.ndarray:
     """[...,3] unit vectors from the head to cameras so far [rad] to its picture's right and above it."""
     return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], axis=-1)
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """[V,3] unit normals, of the triangles around a vertex by area."""
-    a, b, c = vertices[triangles].transpose(1, 0, 2)
-    face = np.cross(b - a, c - a)
-    total = np.stack([np.bincount(triangles.ravel(), np.repeat(face[:, i], 3), len(vertices)) for i in range(3)], 1)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
 
 
 def fisheye(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,10 @@ from geneface.errors import UserError
 from geneface.export.fusion import DepthView, fuse
 from geneface.export.holes import close_holes
 from geneface.export.mesh import (
-    HeadMesh, camera_directions, fisheye, head_mesh, neutral_landmarks, towards, vertex_normals,
+    HeadMesh, camera_directions, fisheye, head_mesh, neutral_landmarks, towards,
 )
 from geneface.export.surface_nets import surface_nets
+from geneface.face.surface import vertex_normals
 from geneface.nerf.head import HeadSpec
 from geneface.nerf.pack import pack_portrait
 from geneface.nerf.portrait import Portrait
