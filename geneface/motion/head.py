@@ -65,15 +65,6 @@ def blend_poses(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.
     return out
 
 
-def resample_poses(poses: np.ndarray, fps: float, wanted: float) -> np.ndarray:
-    """Poses [R, 4, 4] at `fps` as they are at `wanted` frames per second."""
-    if abs(fps - wanted) < 1e-6:
-        return poses
-    at = np.arange(max(1, int(len(poses) * wanted / fps))) / wanted * fps
-    before = np.minimum(at.astype(int), len(poses) - 1)
-    return blend_poses(poses[before], poses[np.minimum(before + 1, len(poses) - 1)], at - before)
-
-
 def _features(recorded: np.ndarray, fps: float) -> np.ndarray:
     """[R, 12] angle, place and their speeds, in units that count alike."""
     from scipy.spatial.transform import Rotation

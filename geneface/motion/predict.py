@@ -13,10 +13,11 @@ from ..types import Avatar, MotionSequence, SpeechFeatures, require
 from . import behaviour, edits
 from .blinks import shut_weights, wanted_blinks
 from .generate import generate_weights
-from .head import resample_poses, sample_poses
+from .head import sample_poses
 from .measures import MouthMeasures
 from .person import Heard, Person
 from .postnet import per_frame
+from .resample import resample_poses
 from .style import SpeakingStyle
 from .vae import FPS, MotionGenerator
 

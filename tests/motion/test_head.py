@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from geneface.motion.head import resample_poses, sample_poses
+from geneface.motion.head import sample_poses
 
 
 def recorded(frames: int, seed: int = 0) -> np.ndarray:
@@ -59,11 +59,3 @@ def test_short_recordings(length, frames):
     assert sampled.shape == (frames, 4, 4) and np.isfinite(sampled).all()
     if length > 1 and frames > 1:
         assert steps(sampled)[0].max() <= 1.5 * steps(own)[0].max() + 1e-9
-
-
-def test_another_rate():
-    own = recorded(100)
-    np.testing.assert_array_equal(resample_poses(own, 25.0, 25.0), own)
-    twice = resample_poses(own, 25.0, 50.0)
-    assert len(twice) == 200
-    np.testing.assert_allclose(twice[::2], own, atol=1e-12)
