@@ -6,6 +6,8 @@ the person's own.
 """
 from __future__ import annotations
 
+import re
+
 ARKIT_NAMES: tuple[str, ...] = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
     "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
@@ -36,6 +38,17 @@ def index(name: str) -> int:
     return _INDEX[name]
 
 
+def spelled(name: str) -> int | None:
+    """Place of an expression as other programs spell it (EyeBlinkLeft, eyeBlink_L, "Eye Blink Left"), or None."""
+    return _SPELLED.get(plain(name))
+
+
+def plain(name: str) -> str:
+    """`name` without what spellings differ in: case, underscores, blanks, and _L for Left."""
+    name = re.sub(r"[\s._-]+", "_", name.strip()).lower()
+    return re.sub(r"_l$", "left", re.sub(r"_r$", "right", name)).replace("_", "")
+
+
 def indices(*names: str) -> list[int]:
     """Places of several expressions. A name ending in `*` stands for its Left and Right."""
     result: list[int] = []
@@ -55,6 +68,8 @@ def mirrored(name: str) -> str:
         return name[:-5] + "Left"
     return name
 
+
+_SPELLED = {plain(name): place for place, name in enumerate(ARKIT_NAMES)}
 
 # Gaze: the eyeballs turn; these never move the skin of the mouth and say nothing about speech.
 GAZE = tuple(indices("eyeLookDown*", "eyeLookIn*", "eyeLookOut*", "eyeLookUp*"))

@@ -52,6 +52,7 @@ class WriteOptions:
 FORMATS: tuple[Format, ...] = (
     Format("npz", (".npz",), "motion of this package", "npz"),
     Format("livelink", (".csv",), "Live Link Face", "livelink"),
+    Format("json", (".json",), "JSON", "jsonfile"),
 )
 
 

@@ -1,8 +1,12 @@
 """Limits on what is read: files of strangers end in one line, in bounded memory and time."""
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..errors import UserError
 
@@ -11,6 +15,9 @@ MAX_BYTES = 1 << 29
 MAX_FRAMES = 1 << 20
 """Most frames of a motion that is read: half a day at 25 frames per second."""
 MAX_FPS = 1000.0
+MAX_JSON_BYTES = 1 << 27
+"""Largest JSON file that is read [bytes]; what Python makes of it takes up to ten times that."""
+_MAX_JSON_MARKS = 1 << 23
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -34,14 +41,72 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
         raise UserError(f"{path}: is no UTF-8 text (byte {error.start}); export it again as text") from error
 
 
+def parse_json(text: str, path: Path) -> dict[str, Any]:
+    """The object that a JSON text holds.
+
+    Raises:
+        UserError: no JSON, NaN or Infinity in it, no object, or nested too deep or in too many parts for a motion.
+    """
+    if max(text.count("["), text.count("{"), text.count('"')) > _MAX_JSON_MARKS:
+        raise UserError(f"{path}: has too many parts for a motion; cut it to parts")
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    try:
+        content = json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        message = "nested too deep" if isinstance(error, RecursionError) else one_line(error)
+        raise UserError(f"{path}: is no readable JSON ({message}); export it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no JSON object; is it a motion?")
+    return content
+
+
+def array(value: Any, name: str, shape: tuple[int | None, ...], path: Path) -> np.ndarray:
+    """Numbers of a parsed file as float64 of `shape`, where None is any length.
+
+    Raises:
+        UserError: naming `name`: missing, other shape, uneven rows, not numbers, or not finite.
+    """
+    sides = ", ".join("any" if side is None else str(side) for side in shape)
+    try:
+        out = np.asarray(value, np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{path}: {name}: expected numbers [{sides}]; the file is damaged") from error
+    if out.ndim != len(shape) or any(side not in (None, length) for side, length in zip(shape, out.shape)):
+        raise UserError(f"{path}: {name}: expected numbers [{sides}], got {list(out.shape)}; the file is damaged")
+    if not np.isfinite(out).all():
+        raise UserError(f"{path}: {name}: holds NaN or infinite values; mend them")
+    return out
+
+
+def one_line(error: object, limit: int = 120) -> str:
+    """What another library says, short enough for one line."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[:limit - 3] + "..."
+
+
 def check_frames(count: int, path: Path) -> None:
     """Raise UserError unless a motion may have `count` frames."""
     if not 0 < count <= MAX_FRAMES:
         raise UserError(f"{path}: has {count} frames; a motion has 1 to {MAX_FRAMES}")
 
 
-def check_fps(fps: float, path: Path) -> float:
+def check_fps(fps: Any, path: Path) -> float:
     """`fps` where a motion may have it. Raises UserError otherwise."""
-    if not (math.isfinite(fps) and 0 < fps <= MAX_FPS):
-        raise UserError(f"{path}: {fps:g} frames per second; a motion has more than 0 and at most {MAX_FPS:g}")
-    return float(fps)
+    try:
+        value = float(fps)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not 0 < value <= MAX_FPS:
+        raise UserError(f"{path}: {one_line(fps, 20)} frames per second; a motion has more than 0, at most {MAX_FPS:g}")
+    return value
+
+
+def check_weights(weights: np.ndarray, path: Path) -> np.ndarray:
+    """Weights cut to [0,1]. Raises UserError where they go so far beyond that something else is meant."""
+    low, high = (weights.min(), weights.max()) if weights.size else (0.0, 0.0)
+    if not -1 <= low <= high <= 2:
+        raise UserError(f"{path}: weights of {low:g} to {high:g}; they go from 0 to 1, divide percentages by 100")
+    return np.clip(weights, 0, 1)

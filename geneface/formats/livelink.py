@@ -29,11 +29,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..face.arkit import ARKIT_NAMES
+from ..face.arkit import ARKIT_NAMES, plain
 from ..face.motion import motion_from_weights
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import check_fps, check_frames, read_text
+from .guard import check_fps, check_frames, check_weights, read_text
 from .pose import head_angles, poses_of_angles
 
 SHAPES: tuple[str, ...] = (
@@ -99,7 +99,7 @@ def read(path: Path) -> MotionSequence:
     head, eyes = column(table.angles[:, :3]), column(table.angles[:, 3:])
     gaze = (eyes[:, [0, 1]] + eyes[:, [3, 4]]) / 2 * _GAZE_SIGNS
     return motion_from_weights(
-        np.clip(weights, 0, 1).astype(np.float32), fps, f"Live Link Face: {path.name}",
+        check_weights(weights, path), fps, f"Live Link Face: {path.name}",
         head_pose=poses_of_angles(head * _HEAD_SIGNS) if head.any() else None,
         gaze=gaze.astype(np.float32) if eyes.any() else None,
     )
@@ -117,15 +117,7 @@ class _Table:
     base: float | None
 
 
-def _plain(name: str) -> str:
-    """Name of a column as it is compared: eyeBlink_L, EyeBlinkLeft and "Eye Blink Left" are one."""
-    name = re.sub(r"[\s-]+", "_", name.strip().strip('"')).lower()
-    name = re.sub(r"_l$", "left", re.sub(r"_r$", "right", name))
-    return name.replace("_", "")
-
-
-_PLACES = ({_plain(name): place for place, name in enumerate(ARKIT_NAMES)}
-           | {_plain(name): len(ARKIT_NAMES) + place for place, name in enumerate(ANGLES)})
+_PLACES = {plain(name): place for place, name in enumerate((*ARKIT_NAMES, *ANGLES))}
 _TIMES = ("timecode", "time", "timestamp", "timems", "timestampms")
 
 
@@ -137,7 +129,7 @@ def _read_table(path: Path) -> _Table:
     codes: list[str] = []
     values: list[np.ndarray] = []
     try:
-        names = [_plain(name) for name in next(rows, [])]
+        names = [plain(name) for name in next(rows, [])]
         places, time_column, count_column = _columns(names, path)
         for row in rows:
             if not any(cell.strip() for cell in row):
@@ -155,9 +147,6 @@ def _read_table(path: Path) -> _Table:
     times, numbers = times[forward], numbers[forward]
     weights, angles = numbers[:, :len(ARKIT_NAMES)], numbers[:, len(ARKIT_NAMES):]
     known = np.isfinite(numbers).all(axis=1)
-    if known.any() and not -1 <= weights[known].min() <= weights[known].max() <= 2:
-        raise UserError(f"{path}: weights of {weights[known].min():g} to {weights[known].max():g}; they go from 0 to "
-                        "1, divide percentages by 100")
     if known.any() and np.abs(angles[known]).max() > 2 * np.pi:
         raise UserError(f"{path}: angles of {np.abs(angles[known]).max():g}; they are in radians, convert degrees")
     return _Table(times, weights, angles, known, base)
