@@ -20,7 +20,7 @@ MAX_FPS = 1000.0
 _MOST_FRAMES = 1 << 21
 _PASSES = 8  # after so many, what curves lost where the spline ran beyond their bounds is found again
 _STEADY = 1e-9  # share of the sum of squares that keeps coefficients without a sample near them where they are
-_AFTER = 0.01  # weight of a value after the last sample wanted
+_AFTER = 0.03  # weight of a value after the last sample wanted
 
 
 def frame_rate(fps: float) -> float:
