@@ -50,7 +50,8 @@ def halve(triangles: np.ndarray, vertices: int) -> tuple[np.ndarray, np.ndarray]
     Returns:
         Triangles [4F,3], turned as they were, and the edges [N,2] whose middles are the new vertices.
     """
-    edges, new = np.unique(np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]], -1).reshape(-1, 2), axis=0, return_inverse=True)
+    sides = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]], axis=-1).reshape(-1, 2)
+    edges, new = np.unique(sides, axis=0, return_inverse=True)
     a, b, c = triangles.T
     ab, bc, ca = (new.reshape(-1, 3) + vertices).T
     return np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]), edges

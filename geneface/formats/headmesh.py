@@ -2,8 +2,8 @@
 
 Axes are glTF's: y up, the face looks along z, the person's left is at positive x [m]; the origin is that of the head
 frame, the skull's centre. The eyes get an iris and a pupil, the brows their colour: triangles are cut along their
-outlines, and the new vertices follow the expressions as the edges do that they lie on. The first vertices are the
-basis' own, in its order.
+outlines, and the new vertices follow the expressions as the edges do that they lie on. The others are the basis' own,
+in its order.
 """
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class HeadModel:
         jaw_open: how far they turn at jawOpen 1 [rad].
         jaw_side: how far about the vertical through the hinge at jawLeft 1 [rad]: a turn that moves the lower teeth
             sideways as far in the mean as the basis does, which shifts them.
-        basis_vertices: how many of the first vertices are the basis'.
+        basis_index: [N] int32 which of the basis' vertices each is, rising; -1 for those that were cut in, at the end.
     """
 
     vertices: np.ndarray
@@ -96,7 +96,7 @@ class HeadModel:
     jaw_hinge: np.ndarray
     jaw_open: float
     jaw_side: float
-    basis_vertices: int
+    basis_index: np.ndarray
 
     @property
     def lid_deltas(self) -> np.ndarray:
@@ -131,24 +131,25 @@ def head_model(basis: FaceBasis) -> HeadModel:
     eyes = [basis.regions["eyeball_left"], basis.regions["eyeball_right"]]
     centres = np.stack([_sphere(flat[eye, :3]) for eye in eyes])
 
-    def grow(on: np.ndarray, made: np.ndarray, colour: np.ndarray, edges: np.ndarray, place: np.ndarray | float) -> None:
-        """Put triangles `made` in the place of those `on`; their new vertices lie on `edges` at `place`."""
+    def grow(on: np.ndarray, made: np.ndarray, of: np.ndarray, edges: np.ndarray, place: np.ndarray) -> None:
+        """Put triangles `made`, labelled `of`, in the place of those `on`; new vertices lie on `edges` at `place`."""
         nonlocal flat, triangles, label
         first, last = flat[edges[:, 0]], flat[edges[:, 1]]
-        flat = np.concatenate([flat, first + np.float32(place) * (last - first)])
-        triangles, label = np.concatenate([triangles[~on], made]), np.concatenate([label[~on], colour])
+        flat = np.concatenate([flat, first + place[:, None].astype(np.float32) * (last - first)])
+        triangles, label = np.concatenate([triangles[~on], made]), np.concatenate([label[~on], of])
 
     def paint(field: np.ndarray, over: str, colour: str) -> None:
         """Where `field` [V] is positive, what is made of `over` gets `colour`."""
         on = label == names.index(over)
         made, origin, edges, place = cut(triangles[on], field)
         inside = np.concatenate([field, np.zeros(len(edges))])[made].sum(1) > 0
-        grow(on, made, np.where(inside, names.index(colour), names.index(over)), edges, place[:, None])
+        grow(on, made, np.where(inside, names.index(colour), names.index(over)), edges, place)
 
     paint(_lips(basis), "skin", "lips")
     paint(_brows(flat[:, :3], centres), "skin", "brows")
     white = label == names.index("white")
-    grow(white, *_finer(triangles[white], len(flat), names.index("white")), 0.5)
+    made, edges = halve(triangles[white], len(flat))
+    grow(white, made, np.full(len(made), names.index("white")), edges, np.full(len(edges), 0.5))
     for over, colour, radius in (("white", "iris", IRIS_RADIUS), ("iris", "pupil", PUPIL_RADIUS)):
         local = flat[:, :3] - centres[(flat[:, 0] < 0).astype(int)]
         paint(np.where(local[:, 2] > 0, radius - np.hypot(local[:, 0], local[:, 1] + IRIS_BELOW), -1), over, colour)
@@ -156,8 +157,9 @@ def head_model(basis: FaceBasis) -> HeadModel:
     white = np.isin(label, [names.index(name) for name in ("white", "iris", "pupil")])
     side = np.where(white, (flat[triangles[:, 0], 0] < 0).astype(int), -1)
     order = np.lexsort((side, label))
-    triangles, label, side = triangles[order].astype(np.int32), label[order], side[order]
-    vertices, deltas, uv = flat[:, :3].copy(), flat[:, 3:-2].reshape(len(flat), -1, 3).transpose(1, 0, 2), flat[:, -2:]
+    used, triangles = np.unique(triangles[order], return_inverse=True)
+    flat, triangles, label, side = flat[used], triangles.reshape(-1, 3).astype(np.int32), label[order], side[order]
+    vertices, deltas, uv = flat[:, :3], flat[:, 3:-2].reshape(len(flat), -1, 3).transpose(1, 0, 2), flat[:, -2:]
     hinge, open_angle, side_angle = _jaw(basis)
     arrays = [vertices, deltas, triangles, vertex_normals(vertices, triangles).astype(np.float32), uv]
     arrays = [np.ascontiguousarray(array) for array in arrays]
@@ -165,13 +167,8 @@ def head_model(basis: FaceBasis) -> HeadModel:
         array.setflags(write=False)
     return HeadModel(
         *arrays, _parts(names, label, side), tuple(np.unique(triangles[side == eye]) for eye in (0, 1)), centres,
-        hinge, open_angle, side_angle, len(basis.mean),
+        hinge, open_angle, side_angle, np.where(used < len(basis.mean), used, -1).astype(np.int32),
     )
-
-
-def _finer(triangles: np.ndarray, vertices: int, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    made, edges = halve(triangles, vertices)
-    return made, np.full(len(made), label), edges
 
 
 def _without_lower_lashes(basis: FaceBasis, label: np.ndarray, lashes: int) -> tuple[np.ndarray, np.ndarray]:
