@@ -25,7 +25,8 @@ def export(
     ],
     output: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", metavar="FILE|DIR", help="File to write; its ending says in which format."),
+        typer.Option("--output", "-o", metavar="FILE|DIR",
+                     help="File to write, its ending says in which format; or a folder, with --format."),
     ] = None,
     format: Annotated[
         Optional[str], typer.Option("--format", metavar="NAME", help="Format, where the output's name does not say it.")

@@ -20,7 +20,7 @@ class Format:
 
     Attributes:
         name: as `--format` takes it.
-        endings: of its files; the first format with an ending is meant by it. None for a folder.
+        endings: of its files; the first format with an ending is meant by it. Empty for a folder.
         title: for people.
         module: in this package.
         writes, reads: which of both it can.
@@ -53,6 +53,8 @@ FORMATS: tuple[Format, ...] = (
     Format("npz", (".npz",), "motion of this package", "npz"),
     Format("livelink", (".csv",), "Live Link Face", "livelink"),
     Format("json", (".json",), "JSON", "jsonfile"),
+    Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
+    Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
 )
 
 

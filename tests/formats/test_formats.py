@@ -39,8 +39,8 @@ def test_words_out_of_order_are_refused(words):
 def test_what_no_format_is_meant_by_is_one_line(tmp_path):
     with pytest.raises(UserError, match="no motion file by its name; known are .npz"):
         format_of(tmp_path / "m.docx")
-    with pytest.raises(UserError, match="--format npy: no such format; did you mean npz"):
-        format_of(tmp_path / "m", "npy")
+    with pytest.raises(UserError, match="--format npzz: no such format; did you mean npz"):
+        format_of(tmp_path / "m", "npzz")
     with pytest.raises(UserError, match="no such file"):
         read_motion(tmp_path / "m.npz")
     with pytest.raises(UserError, match="has no frames"):

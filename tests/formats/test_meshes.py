@@ -96,9 +96,10 @@ def test_open_jaw_is_lower(tmp_path):
     weights = np.zeros((2, 52))
     weights[1, index("jawOpen")] = 1
     write_motion(motion_from_weights(weights, 25, "jaw"), tmp_path / "out", options("obj"))
-    chin = [min(float(line.split()[2]) for line in (tmp_path / "out" / f"00000{i}.obj").read_text().splitlines()
-                if line.startswith("v ") and float(line.split()[3]) > 0.07) for i in range(2)]
-    assert chin[0] - chin[1] > 0.02
+    chin = np.argmin(load_head().deltas[index("jawOpen"), :, 1])
+    rest, opened = (np.array((tmp_path / "out" / f"00000{i}.obj").read_text("ascii").split("\nv ")[chin + 1].split()[:3],
+                             float) for i in range(2))
+    assert opened[1] - rest[1] == pytest.approx(-0.0343, abs=1e-4) and rest[2] > 0.07
 
 
 def test_own_folder_is_replaced_and_another_left_alone(tmp_path):
