@@ -6,3 +6,9 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+def one_line(text: object, limit: int = 120) -> str:
+    """What a stranger's file or another library says, short enough to stand in one line."""
+    words = " ".join(str(text).split())
+    return words if len(words) <= limit else words[:limit - 3] + "..."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 
 MAX_BYTES = 1 << 29
 """Largest file of motion that is read, and the largest that a compressed one may become [bytes]."""
@@ -79,12 +79,6 @@ def array(value: Any, name: str, shape: tuple[int | None, ...], path: Path) -> n
     if not np.isfinite(out).all():
         raise UserError(f"{path}: {name}: holds NaN or infinite values; mend them")
     return out
-
-
-def one_line(error: object, limit: int = 120) -> str:
-    """What another library says, short enough for one line."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[:limit - 3] + "..."
 
 
 def check_frames(count: int, path: Path) -> None:

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.basis import load_basis
 from ..face.motion import motion_from_weights
 from ..types import CANONICAL_LANDMARKS, MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import MAX_JSON_BYTES, array, check_fps, check_frames, check_weights, one_line, parse_json, read_text
+from .guard import MAX_JSON_BYTES, array, check_fps, check_frames, check_weights, parse_json, read_text
 
 SCHEMA = "geneface.motion"
 VERSION = 1

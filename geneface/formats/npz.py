@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..types import MotionSequence
 from . import WriteOptions
+from .guard import check_fps, check_frames, check_weights
 
 
 def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
@@ -13,5 +14,9 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
 
 
 def read(path: Path) -> MotionSequence:
-    """Read what `write` wrote. Raises UserError: see `MotionSequence.load`."""
-    return MotionSequence.load(path)
+    """Read what `write` wrote. Raises UserError: see `MotionSequence.load`, or values that no motion has."""
+    motion = MotionSequence.load(path)
+    check_frames(len(motion), path)
+    check_fps(motion.fps, path)
+    check_weights(motion.expression, path)
+    return motion

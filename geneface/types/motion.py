@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class MotionSequence(NpzRecord):
         history: what was done to the motion, one line a step, in the words of the command line ("mouth 1.2").
     """
 
+    max_bytes: ClassVar[int] = 1 << 29
+
     landmarks: np.ndarray
     expression: np.ndarray
     blink: np.ndarray
@@ -53,7 +56,7 @@ class MotionSequence(NpzRecord):
         # Files hold lists; a motion holds tuples, so that it can be compared and shared.
         object.__setattr__(self, "words", tuple((float(begin), float(end), str(word)) for begin, end, word in self.words))
         object.__setattr__(self, "history", tuple(str(step) for step in self.history))
-        ordered = all(0 <= begin <= end for begin, end, _ in self.words)
+        ordered = all(0 <= begin <= end < float("inf") for begin, end, _ in self.words)
         require(ordered and list(self.words) == sorted(self.words, key=lambda word: word[0]),
                 "words: must be in order, each beginning at 0 or later and ending no sooner than it begins")
 
