@@ -27,10 +27,9 @@ from data_prep.synthetic.person import Person
 from data_prep.synthetic.render import SUPERSAMPLING, Renderer
 from data_prep.synthetic.speech import demo_speech
 from data_prep.synthetic.visemes import mouth_curves
-from data_prep.tracking.solve import view_direction
 from geneface.face import arkit
 from geneface.face import landmarks as lm
-from geneface.face.basis import AnnyBasis
+from geneface.face.basis import AnnyBasis, view_direction
 from geneface.face.detector import FaceDetector
 
 DATA = Path(__file__).resolve().parent.parent / "geneface" / "data"

@@ -12,40 +12,14 @@ from .config import TrackConfig
 from .landmarks import Detections
 from .solve import Prior, Trust
 
-# [P,2] landmarks that face each other over the gap between the lips, and between the lids.
-LIPS_APART = np.stack([lm.LIPS_INNER_UPPER[1:-1], lm.LIPS_INNER_LOWER[1:-1]], 1)
-LIDS_APART = np.concatenate([
-    np.stack([upper[1:-1], lower[1:-1]], 1)
-    for upper, lower in ((lm.EYE_RIGHT_UPPER, lm.EYE_RIGHT_LOWER), (lm.EYE_LEFT_UPPER, lm.EYE_LEFT_LOWER))])
-
-
-def landmark_weights() -> np.ndarray:
-    """[478] trust in each landmark; 0 leaves it out.
-
-    Features that are seen count, skin that is guessed hardly does: on renders with known pose MediaPipe's nose follows
-    a nod to 80 to 90 %, its forehead and outline to under a half, so they would make every nod too small.
-    """
-    weights = np.where(np.arange(478) % 3 == 0, 0.3, 0.0)  # cheeks: every third is enough
-    weights[lm.FOREHEAD_AND_TEMPLES] = 0
-    weights[lm.FACE_OVAL] = 0.08
-    weights[[152, 148, 377, 176, 400]] = 0.5  # chin
-    weights[lm.BROWS] = 0.8
-    weights[lm.NOSE_SKIN] = 1.2
-    weights[lm.NOSE] = 1.2
-    weights[lm.LIPS_OUTER] = 1.5
-    weights[lm.LIPS_INNER] = 4.0
-    weights[np.concatenate([lm.EYE_RIGHT, lm.EYE_LEFT])] = 2.0
-    weights[np.concatenate([lm.IRIS_RIGHT, lm.IRIS_LEFT])] = 0.5
-    return weights
-
 
 def used_landmarks(config: TrackConfig) -> tuple[np.ndarray, Trust]:
     """Indices [L] of the landmarks that count, and how far they are trusted."""
-    weights = landmark_weights()
-    used = np.flatnonzero(weights)
-    pairs = np.searchsorted(used, np.concatenate([LIPS_APART, LIDS_APART]))
+    trust = lm.landmark_trust()
+    used = np.flatnonzero(trust)
+    pairs = np.searchsorted(used, np.concatenate([lm.LIPS_APART, lm.LIDS_APART]))
     gaps = np.full(len(pairs), config.correlation / config.gap**2)
-    return used, Trust(weights[used] * config.correlation / config.noise**2, pairs, gaps)
+    return used, Trust(trust[used] * config.correlation / config.noise**2, pairs, gaps)
 
 
 def expression_prior(clips: Sequence[Detections], config: TrackConfig) -> Prior:

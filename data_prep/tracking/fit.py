@@ -21,7 +21,7 @@ from geneface.face import landmarks as lm
 from geneface.face.basis import FaceBasis, load_basis
 from geneface.types import CameraTrack, FaceTrack
 
-from .beliefs import LIPS_APART, expression_prior, used_landmarks
+from .beliefs import expression_prior, used_landmarks
 from .config import Person, TrackConfig, TrackQuality
 from .eyes import eye_openness, gaze_angles
 from .landmarks import Detections
@@ -67,7 +67,7 @@ def fit_person(
     focal_prior = None if focal else (np.log(config.focal * side), config.focal_spread**-2)
     share = config.keyframe_share
     # A constant gap between the lips would be a mouth that never closes: what opens them is expression.
-    together = np.searchsorted(used, LIPS_APART)
+    together = np.searchsorted(used, lm.LIPS_APART)
     for turn in range(config.person_rounds):
         frames = frame_step(head, frames, observed, trust, scale, prior)
         person_step(head, frames, observed, trust, scale, prior, 0.0 if identity is not None else 1.0,

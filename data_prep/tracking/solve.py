@@ -15,15 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geneface.face.basis import view_direction
+
 POSE = 6  # rotation, translation
-_MIDDLE = np.array([0, 0.02, -0.05])  # of the face, in the head frame [m]
-
-
-def view_direction(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """[T,2] x and y, in the head frame, of the unit vector from the head's middle to the camera."""
-    middle = translation + rotation @ _MIDDLE
-    towards = -np.einsum("tij,ti->tj", rotation, middle)
-    return towards[:, :2] / np.linalg.norm(towards, axis=1, keepdims=True)
 
 
 @dataclass

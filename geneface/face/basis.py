@@ -28,6 +28,7 @@ _DATA = Path(__file__).resolve().parent.parent / "data"
 _FILE = _DATA / "face_basis.safetensors"
 _BIAS_FILE = _DATA / "landmark_bias.safetensors"
 _SCHEMA_VERSION = 1
+_MIDDLE = np.array([0, 0.02, -0.05])  # of the face, in the head frame [m]
 
 
 @runtime_checkable
@@ -205,6 +206,14 @@ def load_basis() -> AnnyBasis:
     for value in (basis.mean, basis.identity, basis.expression, basis.triangles, basis.landmark_bias):
         value.setflags(write=False)
     return basis
+
+
+def view_direction(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """[T,2] x and y, in the head frame, of the unit vector from the head's middle to the camera: what the slopes
+    of `seen_landmarks` are multiplied with. Rotation [T,3,3] and translation [T,3] (m) take the head to the camera."""
+    middle = translation + rotation @ _MIDDLE
+    towards = -np.einsum("tij,ti->tj", rotation, middle)
+    return towards[:, :2] / np.linalg.norm(towards, axis=1, keepdims=True)
 
 
 def _load_bias(path: Path) -> np.ndarray:

@@ -14,11 +14,10 @@ from data_prep.tracking.fit import fit_person, fit_track, predicted_landmarks, r
 from data_prep.tracking.landmarks import Detections
 from data_prep.tracking.quality import RIGID, blink_depth, closed_lips_gap, lag, noise_ratio
 from data_prep.tracking.smooth import adaptive, fill, jitter, whittaker
-from data_prep.tracking.solve import view_direction
 from geneface.errors import UserError
 from geneface.face import arkit
 from geneface.face import landmarks as lm
-from geneface.face.basis import load_basis
+from geneface.face.basis import load_basis, view_direction
 from geneface.face.motion import tracked_motion
 from geneface.types import CameraTrack
 
