@@ -165,16 +165,19 @@ def export(
         head: for glb and gltf, a head to animate in place of the package's own.
 
     Returns:
-        output, format, fps, frames.
+        output, format, fps, frames, and `arkit_residual`: what the weights leave of the motion's landmarks (see
+        `face.solve.arkit_residual`).
 
     Raises:
         UserError: the motion cannot be read, or not be written so.
     """
+    from .face.solve import arkit_residual
     from .formats import WriteOptions, format_of, write_motion
 
     format_of(Path(out), format)  # said before anything is read
     options = WriteOptions(format, fps, None if head is None else Path(head))
-    return {"output": out} | write_motion(_motion(motion), out, options)
+    motion = _motion(motion)
+    return {"output": out} | write_motion(motion, out, options) | {"arkit_residual": arkit_residual(motion)}
 
 
 def export_mesh(

@@ -68,9 +68,9 @@ def solve_landmarks(
     neutral = mean if neutral is None else np.asarray(neutral, np.float64)
     if neutral.shape != landmarks.shape[1:]:
         raise ValueError(f"neutral: expected shape {landmarks.shape[1:]}, got {neutral.shape}")
-    parts = expression.reshape(len(expression), -1)  # [52,3L]
+    parts = expression.reshape(len(expression), neutral.size)  # [52,3L]
     data, beliefs = parts @ parts.T, _Beliefs.at(fps)
-    moved = (landmarks - neutral).reshape(len(landmarks), -1)
+    moved = (landmarks - neutral).reshape(len(landmarks), parts.shape[1])
     sample = moved[_spread(len(moved))]
 
     noise = _NOISE[1] / 3
