@@ -53,6 +53,7 @@ FORMATS: tuple[Format, ...] = (
     Format("npz", (".npz",), "motion of this package", "npz"),
     Format("livelink", (".csv",), "Live Link Face", "livelink"),
     Format("json", (".json",), "JSON", "jsonfile"),
+    Format("bvh", (".bvh",), "BVH", "bvh"),
     Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
 )

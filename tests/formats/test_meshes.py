@@ -12,7 +12,7 @@ from geneface.errors import UserError
 from geneface.face.arkit import index
 from geneface.face.basis import load_basis
 from geneface.face.motion import motion_from_weights
-from geneface.formats import write_motion
+from geneface.formats import WriteOptions, write_motion
 from geneface.formats.headmesh import MATERIALS, load_head
 from geneface.formats.meshes import ABOUT
 from geneface.formats.pose import head_positions, head_rotations, poses_of_angles, y_up
@@ -25,9 +25,7 @@ def take(frames: int = 3, fps: float = 25.0) -> MotionSequence:
     return replace(motion, head_pose=poses_of_angles(rng.normal(0, 0.1, (frames, 3)), rng.normal(0, 0.01, (frames, 3))))
 
 
-def options(kind: str):
-    from geneface.formats import WriteOptions
-
+def options(kind: str) -> WriteOptions:
     return WriteOptions(format=kind)
 
 
@@ -57,7 +55,8 @@ def test_obj_has_groups_texture_and_normals(tmp_path):
     motion, head = take(1), load_head()
     write_motion(motion, tmp_path / "out", options("obj"))
     lines = (tmp_path / "out" / "000000.obj").read_text("ascii").splitlines()
-    rows = {kind: [line.split()[1:] for line in lines if line.startswith(kind + " ")] for kind in ("v", "vt", "vn", "f")}
+    rows = {kind: [line.split()[1:] for line in lines if line.startswith(kind + " ")]
+            for kind in ("v", "vt", "vn", "f")}
     assert [line[2:] for line in lines if line.startswith("g ")] == [part.name for part in head.parts]
     np.testing.assert_allclose(np.array(rows["vt"], float), head.uv * [1, -1] + [0, 1], atol=1e-6)
     normals = np.array(rows["vn"], float)
@@ -97,8 +96,8 @@ def test_open_jaw_is_lower(tmp_path):
     weights[1, index("jawOpen")] = 1
     write_motion(motion_from_weights(weights, 25, "jaw"), tmp_path / "out", options("obj"))
     chin = np.argmin(load_head().deltas[index("jawOpen"), :, 1])
-    rest, opened = (np.array((tmp_path / "out" / f"00000{i}.obj").read_text("ascii").split("\nv ")[chin + 1].split()[:3],
-                             float) for i in range(2))
+    texts = [(tmp_path / "out" / f"00000{frame}.obj").read_text("ascii") for frame in range(2)]
+    rest, opened = (np.array(text.split("\nv ")[chin + 1].split()[:3], float) for text in texts)
     assert opened[1] - rest[1] == pytest.approx(-0.0343, abs=1e-4) and rest[2] > 0.07
 
 
