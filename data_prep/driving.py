@@ -40,13 +40,13 @@ class DrivingVideo:
     Attributes:
         motion: of the part that was tracked.
         start, stop: where that part lies in the video [s].
-        has_sound: the video has any.
+        sound: of that part; None where the video has none.
     """
 
     motion: MotionSequence
     start: float
     stop: float
-    has_sound: bool
+    sound: media.SoundPart | None
 
 
 def track_video(video: str | Path, fps: float | None = None) -> DrivingVideo:
@@ -85,8 +85,9 @@ def track_video(video: str | Path, fps: float | None = None) -> DrivingVideo:
         _say_part(video, shot, take, found, seen.frames, fps)
         say("Fitting head and camera ...")
         camera, face, _ = fit_track(found, SIZE, SIZE, fps, load_basis(), jumps=take.jumps)
-    motion = tracked_motion(face, camera, source=f"tracked: {video.name}")
-    return DrivingVideo(motion, take.start / fps, take.stop / fps, info.has_audio)
+    start, stop = take.start / fps, take.stop / fps
+    motion = tracked_motion(face, camera, source=f"tracked: {video.name}").after(f"track {video.name}")
+    return DrivingVideo(motion, start, stop, media.SoundPart(video, start) if info.has_audio else None)
 
 
 def own_rate(average: float, timing: Timing) -> float:

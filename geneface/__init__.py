@@ -28,7 +28,7 @@ if "torch" in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
     )
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_VERBS = ("prepare", "fit", "speak", "render", "export", "evaluate", "compare", "prepare_corpus", "evaluate_motion",
+_VERBS = ("prepare", "fit", "speak", "render", "track", "export", "evaluate", "compare", "prepare_corpus", "evaluate_motion",
           "train_motion", "demo")
 _TYPES = ("Avatar", "CameraTrack", "FaceTrack", "MotionSequence", "PreparedPerson", "SpeechFeatures")
 # Verbs that are also the name of a room of the package (`geneface.fit.losses`).

@@ -14,6 +14,7 @@ from .types import Avatar, MotionSequence, PreparedPerson
 
 if TYPE_CHECKING:
     from .export.mesh import HeadMesh
+    from .media import SoundPart
     from .render import RenderResult
     from .report import Verdict
 
@@ -126,18 +127,19 @@ def speak(
 def render(
     avatar: Avatar | str | Path, motion: MotionSequence | str | Path | None, out: str | Path,
     config: RenderConfig = RenderConfig(), audio: str | Path | None = None,
-    motion_config: MotionConfig = MotionConfig(),
+    motion_config: MotionConfig = MotionConfig(), video: str | Path | None = None,
 ) -> "RenderResult":
-    """A video of the avatar making the motion, or saying `audio` where no motion is given.
+    """A video of the avatar making the motion, or what somebody does in `video`, or else saying `audio`.
 
     The file's metadata says that it is synthetic.
 
     Args:
         out: the video; with `config.frame` "alpha" and no ending, or "depth" or "normals", a folder of PNGs.
-        audio: sound of the video; None for a silent one.
+        audio: sound of the video; None for a silent one, or with `video` for its own.
+        video: of anybody, in place of a motion; `config.transfer` says what of it is taken over.
 
     Raises:
-        UserError: neither motion nor audio, or something cannot be used.
+        UserError: no motion, video or audio, too many of them, or something cannot be used.
     """
     from .frame.choice import ALPHA, MAPS, check_framing
     from .render import render as run
@@ -146,11 +148,67 @@ def render(
         check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
     avatar = _avatar(avatar)
     check_framing(avatar, config, out)
-    if motion is None:
+    if video is not None:
+        if motion is not None:
+            raise UserError(f"--video {video}: moves the avatar, and so does --motion; leave one of the two out")
+        motion, audio, config = _driven(avatar, video, audio, config, motion_config)
+    elif motion is None:
         if audio is None:
-            raise UserError("render: nothing to say; give --audio or --motion")
+            raise UserError("render: nothing to say; give --audio, --motion or --video")
         motion = speak(avatar, audio, None, motion_config)
     return run(avatar, _motion(motion), out, config, audio)
+
+
+def _driven(
+    avatar: Avatar, video: str | Path, audio: str | Path | None, config: RenderConfig, motion_config: MotionConfig,
+) -> tuple[MotionSequence, "str | Path | SoundPart | None", RenderConfig]:
+    """The motion that a video drives an avatar with, the sound beside it, and the options to render it with."""
+    from dataclasses import replace
+
+    from data_prep.driving import track_video
+
+    from .frame.choice import FULL
+    from .motion.retarget import POSE, check_transfer, retarget, with_poses
+
+    strengths = config.expression_strength, config.pose_strength, config.match_driver
+    check_transfer(config.transfer, *strengths)
+    spoken = speak(avatar, audio, None, motion_config) if config.transfer == POSE and audio is not None else None
+    driver = track_video(video)
+    motion = retarget(driver.motion, avatar, config.transfer, *strengths)
+    if spoken is not None:
+        motion = with_poses(spoken, motion)
+    elif not config.fps and config.frame != FULL:
+        config = replace(config, fps=motion.fps)
+    return motion, audio if audio is not None else driver.sound, config
+
+
+def track(
+    video: str | Path, out: str | Path | None = None, fps: float | None = None, avatar: Avatar | str | Path | None = None,
+) -> MotionSequence:
+    """What somebody does in a video: expression, gaze and head pose.
+
+    Args:
+        out: motion file to write, of any format that can be written; or None.
+        fps: frames per second of the motion; by default the video's own.
+        avatar: whose motion it is made, see `motion.retarget`; None leaves it the driver's.
+
+    Raises:
+        UserError: the video cannot be used, or `out` cannot be written.
+    """
+    from data_prep.driving import track_video
+
+    from .formats import format_of, write_motion
+    from .motion.retarget import retarget
+
+    if out is not None:
+        check_output(out, *format_of(Path(out)).endings)
+    avatar = None if avatar is None else _avatar(avatar)
+    motion = track_video(video, fps).motion
+    if avatar is not None:
+        motion = retarget(motion, avatar)
+    if out is not None:
+        write_motion(motion, out)
+    return motion
 
 
 def export(

@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from .config import RenderConfig
 from .errors import UserError
 from .fit.monitor import peak_memory_mb
 from .frame.choice import check_framing, choose_framing, open_writer
+from .media import SoundPart
+from .motion.head import resample_poses
 from .nerf.render import AvatarRenderer
 from .nerf.views import View
 from .progress import track
@@ -62,25 +65,23 @@ def resample_landmarks(motion: MotionSequence, fps: float) -> Iterator[np.ndarra
         yield (1 - share) * driving[before] + share * driving[after]
 
 
-def head_poses(avatar: Avatar, motion: MotionSequence, start: int) -> Iterator[np.ndarray]:
-    """Head poses [4,4], one per frame of video, without end.
+def head_poses(avatar: Avatar, motion: MotionSequence, start: int, fps: float) -> Iterator[np.ndarray]:
+    """Head poses [4,4] at `fps`, one per frame of video, without end.
 
     The motion's own where it has any (held at its last), else those of the training video from frame
     `start`, running back and forth past its ends so that the head never jumps.
     """
     if motion.head_pose is not None:
-        ratio = motion.fps / avatar.camera.fps
-        index = 0
-        while True:
-            yield motion.head_pose[min(int((index + 0.5) * ratio), len(motion) - 1)]
-            index += 1
-    for index in ping_pong(len(avatar.camera), start):
-        yield avatar.camera.head_to_camera[index]
+        yield from resample_poses(motion.head_pose, motion.fps, fps)
+        yield from repeat(motion.head_pose[-1])
+    poses = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, fps)
+    for index in ping_pong(len(poses), round(start * fps / avatar.camera.fps)):
+        yield poses[index]
 
 
 def render(
     avatar: Avatar, motion: MotionSequence, out: str | Path, config: RenderConfig = RenderConfig(),
-    audio: np.ndarray | str | Path | None = None, rate: int = 16000,
+    audio: np.ndarray | str | Path | SoundPart | None = None, rate: int = 16000,
 ) -> RenderResult:
     """Write a video of the avatar making the motion.
 
@@ -90,7 +91,7 @@ def render(
         config: options. `frame` "full" needs the video that the avatar was made from, whose frames from
             `start` on, back and forth at the avatar's rate, are what surrounds the portrait, also where the
             motion has head poses of its own.
-        audio: sound: [N] float32 at `rate`, or a file, or None for a silent video.
+        audio: sound: [N] float32 at `rate`, or a file, or a part of one, or None for a silent video.
 
     Raises:
         UserError: the motion is empty, the start frame is outside the training video, the camera goes too far round
@@ -104,13 +105,13 @@ def render(
     check_framing(avatar, config, out)
     view = View(config.yaw, config.pitch)
     renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
-    framing = choose_framing(avatar, renderer, config, ping_pong(len(avatar.camera), config.start))
-    fps = avatar.camera.fps
+    fps = config.fps or avatar.camera.fps
+    framing = choose_framing(avatar, renderer, config, ping_pong(len(avatar.camera), config.start), fps)
     count = max(1, round(len(motion) * fps / motion.fps))
     times = []
     began = time.perf_counter()
     with open_writer(out, framing.size, fps, audio, rate, config) as writer:
-        frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start))
+        frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start, fps))
         for index, (landmarks, pose) in enumerate(track(frames, "rendering", total=count)):
             start = time.perf_counter()
             writer.write(framing.frame(landmarks, pose, view=view.swayed(config.orbit, index / fps)))

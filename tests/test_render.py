@@ -76,7 +76,7 @@ def test_motion_of_another_rate_is_resampled():
 def test_own_head_pose_wins_and_is_held(avatar):
     own = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1))
     own[:, 2, 3] = [1, 2, 3]
-    poses = head_poses(avatar, motion(3, head_pose=own), 0)
+    poses = head_poses(avatar, motion(3, head_pose=own), 0, avatar.camera.fps)
     assert [next(poses)[2, 3] for _ in range(5)] == [1, 2, 3, 3, 3]
 
 
@@ -218,7 +218,7 @@ def test_no_motion_is_refused(avatar, tmp_path):
 
 def test_long_motion_replays_poses_without_a_jump(avatar):
     """Past the end of the training video the head turns back: no step is larger than the video's own."""
-    moved = np.stack([pose for pose, _ in zip(head_poses(avatar, motion(1), 3), range(40))])[:, 0, 3]
+    moved = np.stack([pose for pose, _ in zip(head_poses(avatar, motion(1), 3, avatar.camera.fps), range(40))])[:, 0, 3]
     assert np.abs(np.diff(moved)).max() == pytest.approx(0.01)
     assert moved[:4] == pytest.approx([0.03, 0.04, 0.03, 0.02])
     assert np.unique(moved) == pytest.approx([0, 0.01, 0.02, 0.03, 0.04])

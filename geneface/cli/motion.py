@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import motion_track
 from .common import AsJson, show
 
 MotionFile = Annotated[Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
@@ -35,3 +36,6 @@ def info(motion: MotionFile, as_json: AsJson = False) -> None:
         "moves_most": {ARKIT_NAMES[k]: float(np.ptp(take.expression[:, k])) for k in strongest},
     }
     show(result, as_json)
+
+
+motion_track.add_to(group)

@@ -185,6 +185,18 @@ def render(
     motion: Annotated[
         Optional[Path], typer.Option(metavar="M.npz", help="Motion to show; with --audio, that is its sound.")
     ] = None,
+    video: Annotated[
+        Optional[Path],
+        typer.Option(metavar="V", help="Video of anybody, whose face and head move the avatar; its sound, or --audio."),
+    ] = None,
+    transfer: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="both|expression|pose",
+            help="What is taken from --video: all (default), the expression alone, or the head's pose alone, with the "
+            "lips saying --audio.",
+        ),
+    ] = None,
     frame: Annotated[
         Optional[str],
         typer.Option(
@@ -215,17 +227,19 @@ def render(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """An avatar and speech, or motion, to a video."""
+    """An avatar and speech, motion, or a video of somebody else, to a video."""
     from dataclasses import asdict
 
     from .. import pipeline
 
-    if audio is None and motion is None:
-        raise UserError("nothing to say; give --audio FILE or --motion M.npz")
-    given = {"frame": frame, "background": background, "original": original, "size": size, "yaw": yaw, "pitch": pitch,
+    if audio is None and motion is None and video is None:
+        raise UserError("nothing to say; give --audio FILE, --motion M.npz or --video FILE")
+    if transfer is not None and video is None:
+        raise UserError(f"--transfer {transfer}: of which video? give --video FILE as well")
+    given = {"transfer": transfer, "frame": frame, "background": background, "original": original, "size": size, "yaw": yaw, "pitch": pitch,
              "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)
-    result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"))
+    result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"), video)
     say("The video is marked as synthetic in its metadata. Say so where you show it.")
     show(asdict(result), as_json, RENDER_KEYS)
 

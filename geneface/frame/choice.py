@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config import RenderConfig
 from ..errors import UserError
-from ..media import PictureFolder, VideoWriter, check_folder
+from ..media import PictureFolder, SoundPart, VideoWriter, check_folder
 from ..nerf.render import AvatarRenderer
 from ..nerf.views import MAX_YAW, View
 from ..origin import Origin
@@ -24,6 +24,7 @@ from .person import PersonAlone
 
 CROP, FULL, ALPHA, DEPTH, NORMALS = "crop", "full", "alpha", "depth", "normals"
 MAPS = (DEPTH, NORMALS)
+RATES = 1, 120  # frames per second
 SIZES = 16, 8192  # of the longer side of a portrait [px]
 
 
@@ -51,6 +52,10 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
                         "leave this out")
     if config.frame == FULL and (config.yaw or config.pitch or config.orbit):
         raise UserError("--frame full: the camera stays where it filmed the video; leave --yaw, --pitch, --orbit out")
+    if config.fps and not RATES[0] <= config.fps <= RATES[1]:
+        raise UserError(f"fps: must lie from {RATES[0]} to {RATES[1]}, or be 0 for the avatar's own, got {config.fps:g}")
+    if config.fps and config.frame == FULL:
+        raise UserError("--frame full: is made at the avatar's own rate; leave fps out")
     if config.size and not SIZES[0] <= config.size <= SIZES[1]:
         raise UserError(f"--size {config.size}: must be {SIZES[0]} to {SIZES[1]} px, or 0 for the avatar's own")
     View(config.yaw, config.pitch)  # says what is wrong with them
@@ -70,11 +75,13 @@ def check_framing(avatar: Avatar, config: RenderConfig, out: str | Path) -> None
         Origin.of_avatar(avatar).find(config.original or None)
 
 
-def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig, replayed: Iterator[int]) -> Framing:
+def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig, replayed: Iterator[int],
+                   fps: float) -> Framing:
     """What makes the pictures.
 
     Args:
         replayed: numbers of the avatar's camera frames in the order in which they are replayed, without end.
+        fps: of the video to be made.
     """
     if config.frame == ALPHA:
         return PersonAlone(renderer)
@@ -83,7 +90,7 @@ def choose_framing(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfi
     if config.frame == FULL:
         return _pasted_back(avatar, renderer, config, replayed)
     if config.background:
-        return BeforeBackdrop(renderer, backdrop(config.background, *renderer.size, avatar.camera.fps))
+        return BeforeBackdrop(renderer, backdrop(config.background, *renderer.size, fps))
     return renderer
 
 
@@ -96,8 +103,8 @@ def _pasted_back(avatar: Avatar, renderer: AvatarRenderer, config: RenderConfig,
     return PastedBack(renderer, origin.crop, frames)
 
 
-def open_writer(out: str | Path, size: tuple[int, int], fps: float, audio: np.ndarray | str | Path | None, rate: int,
-                config: RenderConfig) -> AbstractContextManager:
+def open_writer(out: str | Path, size: tuple[int, int], fps: float, audio: np.ndarray | str | Path | SoundPart | None,
+                rate: int, config: RenderConfig) -> AbstractContextManager:
     """A `VideoWriter`, or a `PictureFolder` where alpha or maps are asked for and the output has no ending."""
     if config.frame in (ALPHA, *MAPS) and not Path(out).suffix:
         return PictureFolder(out, *size, fps, audio, rate)

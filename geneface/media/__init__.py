@@ -9,9 +9,9 @@ from .crop import Crop
 from .pictures import PictureFolder, check_folder
 from .reading import MediaInfo, Timing, probe, read_frames, timing
 from .shuttle import frames_at
-from .sound import audio_blocks, read_audio
+from .sound import SoundPart, audio_blocks, read_audio
 from .writing import SYNTHETIC_COMMENT, VideoWriter, is_disk_full, write_wav, writing
 
-__all__ = ["Crop", "MediaInfo", "PictureFolder", "SYNTHETIC_COMMENT", "Timing", "VideoWriter", "audio_blocks",
+__all__ = ["Crop", "MediaInfo", "PictureFolder", "SYNTHETIC_COMMENT", "SoundPart", "Timing", "VideoWriter", "audio_blocks",
            "check_folder", "frames_at", "is_disk_full", "probe", "read_audio", "read_frames", "timing", "write_wav",
            "writing"]

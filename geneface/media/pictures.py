@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..errors import UserError
 from ..types import require
-from .sound import Sound
+from .sound import Sound, SoundPart
 from .writing import SYNTHETIC_COMMENT, guarded
 
 SOUND = "sound.wav"
@@ -46,7 +46,7 @@ class PictureFolder:
     """
 
     def __init__(self, path: str | Path, width: int, height: int, fps: float = 25.0,
-                 audio: np.ndarray | str | Path | None = None, rate: int = 16000,
+                 audio: np.ndarray | str | Path | SoundPart | None = None, rate: int = 16000,
                  comment: str = SYNTHETIC_COMMENT) -> None:
         self.path = Path(path)
         require(width > 0 and height > 0, f"picture size {width}x{height} is empty")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -85,11 +86,20 @@ def read_audio(path: str | Path, rate: int = 16000) -> np.ndarray:
     return np.clip(np.nan_to_num(audio), -1, 1)
 
 
+@dataclass(frozen=True)
+class SoundPart:
+    """The sound of a file from some time [s] after its first picture on."""
+
+    path: str | Path
+    start: float
+
+
 class Sound:
     """Sound to lay beside pictures, given out as they grow: memory does not grow with its length.
 
     Args:
-        audio: [N] or [N,channels] float32 in [-1,1] at `rate`, or a file to take the sound from, or None for silence.
+        audio: [N] or [N,channels] float32 in [-1,1] at `rate`, or a file to take the sound from, or a
+            part of one, or None for silence.
         rate: sample rate of an `audio` array [Hz].
 
     Attributes:
@@ -101,12 +111,18 @@ class Sound:
         UserError: a file that cannot be read or has no sound.
     """
 
-    def __init__(self, audio: np.ndarray | str | Path | None, rate: int) -> None:
+    def __init__(self, audio: np.ndarray | str | Path | SoundPart | None, rate: int) -> None:
+        start = 0.0
+        if isinstance(audio, SoundPart):
+            audio, start = audio.path, audio.start
         mono = isinstance(audio, np.ndarray) and (audio.ndim == 1 or audio.shape[1] == 1)
         self.layout = "mono" if mono else "stereo"
         self.rate = rate if isinstance(audio, np.ndarray) and rate in _AAC_RATES else 48000
         self._blocks = self._source(audio, rate)
         self._pending = next(self._blocks, None)  # now: what is wrong with a file is said before anything is written
+        self._samples = 0
+        for _ in self.until(round(start * self.rate)):
+            pass
         self._samples = 0
         self.silent = self._pending is None
 
