@@ -95,6 +95,22 @@ def test_sound_from_file_keeps_its_channels_and_ends_with_the_video(tmp_path):
     assert len(media.read_audio(tmp_path / "out.mp4")) == pytest.approx(16000, abs=800)
 
 
+def test_sound_of_a_part_begins_there(tmp_path):
+    time = np.arange(3 * 16000) / 16000
+    media.write_wav(tmp_path / "rising.wav", (0.3 * np.sin(2 * np.pi * 200 * time) * (time >= 1.5)).astype(np.float32))
+    part = media.SoundPart(tmp_path / "rising.wav", 1.2)
+    with media.VideoWriter(tmp_path / "a.mp4", 32, 32, 25, part) as writer:
+        for _ in range(25):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    sound = np.abs(media.read_audio(tmp_path / "a.mp4"))
+    assert len(sound) == pytest.approx(16000, abs=1100)
+    assert sound[:4000].max() < 0.02 and sound[5600:14000].max() > 0.25
+    beyond = media.SoundPart(tmp_path / "rising.wav", 9.0)
+    with media.VideoWriter(tmp_path / "b.mp4", 32, 32, 25, beyond) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert not media.probe(tmp_path / "b.mp4").has_audio
+
+
 @pytest.mark.parametrize("rate", [5, 12, 30, 50, 60, 120])
 def test_any_rate_becomes_25_fps_on_the_clock(tmp_path, rate):
     times = np.arange(rate) / rate

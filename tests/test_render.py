@@ -80,6 +80,25 @@ def test_own_head_pose_wins_and_is_held(avatar):
     assert [next(poses)[2, 3] for _ in range(5)] == [1, 2, 3, 3, 3]
 
 
+def test_poses_are_resampled_in_time(avatar):
+    own = np.tile(np.eye(4, dtype=np.float32), (30, 1, 1))
+    own[:, 0, 3] = np.arange(30)
+    poses = head_poses(avatar, motion(30, 30.0, head_pose=own), 0, 25.0)
+    assert [next(poses)[0, 3] for _ in range(5)] == pytest.approx([0, 1.2, 2.4, 3.6, 4.8], abs=1e-5)
+    replayed = head_poses(avatar, motion(1), 0, 50.0)  # recorded at 25, 10 mm a frame
+    assert [next(replayed)[0, 3] for _ in range(4)] == pytest.approx([0, 0.005, 0.01, 0.015], abs=1e-6)
+
+
+def test_another_frame_rate(avatar, tmp_path):
+    render(avatar, motion(30, 30.0), tmp_path / "own.mp4", RenderConfig(fps=30.0))
+    render(avatar, motion(30, 30.0), tmp_path / "avatars.mp4")
+    assert [probe(tmp_path / name).fps for name in ("own.mp4", "avatars.mp4")] == [30, 25]
+    with pytest.raises(UserError, match="fps: must lie from 1 to 120"):
+        render(avatar, motion(3), tmp_path / "out.mp4", RenderConfig(fps=1000.0))
+    with pytest.raises(UserError, match="leave fps out"):
+        render(avatar, motion(3), tmp_path / "out.mp4", RenderConfig(fps=30.0, frame="full"))
+
+
 def test_frames_depend_on_pose_and_motion(avatar):
     renderer = AvatarRenderer(avatar)
     landmarks, pose = avatar.motion_reference[2], avatar.camera.head_to_camera[0]
