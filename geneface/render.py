@@ -14,7 +14,7 @@ from .errors import UserError
 from .fit.monitor import peak_memory_mb
 from .frame.choice import check_framing, choose_framing, open_writer
 from .media import SoundPart
-from .motion.head import resample_poses
+from .motion.resample import resample_poses
 from .nerf.render import AvatarRenderer
 from .nerf.views import View
 from .progress import track

@@ -16,9 +16,9 @@ from ..face import arkit
 from ..face import landmarks as lm
 from ..face.gaze import gaze_of_weights, gaze_weights
 from ..types import Avatar, MotionSequence, check_array, require
-from .head import resample_poses
 from .lids import CLOSING, Lids
 from .measures import MouthMeasures
+from .resample import resample_poses
 
 BOTH, EXPRESSION, POSE = TRANSFERS = ("both", "expression", "pose")
 
