@@ -9,7 +9,7 @@
 #                        several GB on machines whose pip would take the CUDA build.
 # DEMO=folder            where the demo goes
 #
-# Run again, each target reuses what is there: the environment until requirements.txt changes, the kernels
+# Run again, each target reuses what is there: the environment until the requirements change, the kernels
 # until their sources do, the demo's stages until their options do.
 
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -21,6 +21,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 STAMPS := $(VENV)/stamps
+REQUIREMENTS := requirements.txt requirements-avatar.txt
 CUDA_PYTHON = $(if $(wildcard $(PY)),$(PY),$(PYTHON))
 KERNELS := $(wildcard cuda_ext/*/*.h cuda_ext/*/*.cpp cuda_ext/*/*.cu)
 
@@ -50,14 +51,14 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)
 	@touch $@
 
-$(STAMPS)/requirements: requirements.txt | $(STAMPS)/venv
+$(STAMPS)/requirements: $(REQUIREMENTS) | $(STAMPS)/venv
 	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
-	$(PIP) install --quiet -r requirements.txt
+	$(PIP) install --quiet $(REQUIREMENTS:%=-r %)
 	@touch $@
 
 # --no-build-isolation: the build needs only setuptools, which requirements.txt has brought.
 $(STAMPS)/package: $(STAMPS)/requirements setup.py pyproject.toml $(KERNELS)
-	$(PIP) install --quiet --no-build-isolation -e '.[test]'
+	$(PIP) install --quiet --no-build-isolation -e '.[avatar,usd,words,test]'
 	@touch $@
 
 clean:

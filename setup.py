@@ -6,6 +6,7 @@ and the right one is picked at run time. The CUDA library is built where nvcc is
 leaves it out, GENEFACE_CUDA=1 makes its absence an error, GENEFACE_CUDA=only builds nothing else.
 GENEFACE_CUDA_ARCHS ("80;90") narrows down the GPU generations. GENEFACE_SANITIZE ("portable;avx2") is for
 tools/sanitize.py: only these CPU libraries, which stop at the first access out of bounds or undefined operation.
+GENEFACE_KERNELS=0 builds none at all: speech to motion and motion files run without.
 
 A failed build does not fail the installation: the ops then run on their PyTorch reference, with a warning.
 """
@@ -43,17 +44,30 @@ SANITIZE = [
 ]
 CUDA_SOURCES = sorted(p.as_posix() for p in Path("cuda_ext/cuda").glob("*.cu"))
 CUDA_EXACT = tuple(f"cuda_ext/cuda/{name}.cu" for name in ("field", "march", "occupancy", "rasterize"))
+KERNELS = os.environ.get("GENEFACE_KERNELS", "")
+if KERNELS not in ("", "0", "1"):
+    raise SystemExit(f"GENEFACE_KERNELS must be 0 or 1, got {KERNELS!r}")
 FORCED = os.environ.get("GENEFACE_CUDA") in ("1", "only")  # a failure is then an error
 CUDA_ARCHS = ("75", "80", "86", "89", "90")
 # The YAML files lie beside the package in the source tree and inside it once installed.
 CONFIGS = ["geneface.configs"] if Path("configs").is_dir() else []
 
 
-def requirements() -> list[str]:
-    """Lines of requirements.txt that name a package (pip options and comments left out)."""
-    file = Path("requirements.txt")
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    return [text for line in lines if (text := line.split(" #")[0].strip()) and text[0] not in "#-"]
+def requirements(file: str) -> list[str]:
+    """Lines of a requirements file that name a package (comments left out)."""
+    lines = Path(file).read_text("utf-8").splitlines()
+    return [text for line in lines if (text := line.split(" #")[0].strip()) and text[0] != "#"]
+
+
+# What geneface.extras says of them while the program runs stands there.
+EXTRAS = {
+    "avatar": requirements("requirements-avatar.txt"),
+    "usd": ["usd-core==26.11"],
+    "words": ["pocketsphinx==5.1.1"],
+    "voices": ["onnxruntime>=1.18"],
+    "cluster": ["ray>=2.40"],
+    "test": ["pytest==9.2.0", "iniconfig==2.3.1", "pluggy==1.7.0"],
+}
 
 
 def library(name: str, sources: list[str]) -> Extension:
@@ -183,8 +197,9 @@ class BuildLibraries(build_ext):
 
 
 setup(
-    install_requires=requirements(),
-    ext_modules=libraries(),
+    install_requires=requirements("requirements.txt"),
+    extras_require=EXTRAS,
+    ext_modules=[] if KERNELS == "0" else libraries(),
     cmdclass={"build_ext": BuildLibraries},
     packages=find_packages(include=["geneface", "geneface.*", "data_prep", "data_prep.*"])
     + CONFIGS,

@@ -7,12 +7,11 @@ import platform
 import shutil
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from . import assets
+from .extras import AVATAR, EXTRAS, installed
 from .version import UNKNOWN
 from .version import version as own_version
 
@@ -20,26 +19,17 @@ PYTHON = ((3, 10), (3, 12))
 DISK_GB = 2.0
 """Below this a preparation of a few minutes of video may not fit [GB]."""
 
-# Packages that must import: name -> what for. All are in requirements.txt.
-_REQUIRED = {
+# Modules of the base package that must import: name -> what for. All are in requirements.txt.
+REQUIRED = {
     "torch": "everything",
     "numpy": "everything",
-    "scipy": "tracking",
-    "cv2": "masks",
-    "mediapipe": "face landmarks",
+    "scipy": "motion",
     "av": "video and sound",
-    "safetensors": "avatar files",
+    "safetensors": "model and avatar files",
     "soundfile": "sound",
-    "librosa": "prepare-corpus",
     "jinja2": "reports",
-    "matplotlib": "reports",
     "PIL": "pictures",
     "yaml": "configuration",
-}
-# Packages that add something: module -> (distribution, what for).
-_OPTIONAL = {
-    "dlib": ("dlib-bin", "identity similarity in evaluate"),
-    "ray": ("ray", "prepare-corpus over a cluster"),
 }
 
 
@@ -56,13 +46,15 @@ def examine() -> dict[str, Any]:
         problems.append({"what": what, "mend": mend, "needed": needed})
 
     _python(problem)
+    portraits = not EXTRAS[AVATAR].missing
     missing = _packages(problem)
     found = {
         "geneface": own_version(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "disk_free_gb": _disk(problem),
-        "kernels": _kernels(problem) if "torch" not in missing else {"cpu": None, "why": "PyTorch does not import"},
+        "kernels": _kernels(problem, portraits) if "torch" not in missing else
+        {"cpu": None, "why": "PyTorch does not import"},
         "cuda": _cuda(problem) if "torch" not in missing else {"available": False},
         "assets": _assets(problem),
         "optional": _optional(problem),
@@ -85,13 +77,16 @@ def _python(problem) -> None:
 def _packages(problem) -> set[str]:
     """Import what is needed; returns the names that did not."""
     failed = set()
-    for name, purpose in _REQUIRED.items():
+    wanted = [(name, purpose, "install geneface again", True) for name, purpose in REQUIRED.items()]
+    for extra in EXTRAS.values():
+        wanted += [(name, extra.purpose, extra.mend, extra.name == AVATAR) for name in extra.modules if not extra.missing]
+    for name, purpose, mend, needed in wanted:
         try:
             importlib.import_module(name)
         except Exception as error:  # a broken native library may raise anything
             failed.add(name)
             reason = " ".join(str(error).split()) or type(error).__name__
-            problem(f"package {name} ({purpose}) does not import: {reason}", "pip install -r requirements.txt", True)
+            problem(f"package {name} ({purpose}) does not import: {reason}", mend, needed)
     return failed
 
 
@@ -107,8 +102,8 @@ def _disk(problem) -> float:
     return round(free, 1)
 
 
-def _kernels(problem) -> dict[str, Any]:
-    """Which kernels run on the CPU, and why those."""
+def _kernels(problem, needed: bool) -> dict[str, Any]:
+    """Which kernels run on the CPU, and why those; slow ones are no problem where nothing here uses them."""
     from . import ops
     from .ops import native
 
@@ -125,11 +120,12 @@ def _kernels(problem) -> dict[str, Any]:
             "why": "the widest that is built and that this processor can run",
         }
     why = str(caught[-1].message) if caught else "GENEFACE_CPU_KERNELS=reference"
-    problem(
-        f"slow kernels: {why}",
-        "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
-        False,
-    )
+    if needed:
+        problem(
+            f"slow kernels: {why}",
+            "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
+            False,
+        )
     return {"cpu": "reference", "variant": None, "usable": variants, "why": why}
 
 
@@ -162,13 +158,14 @@ def _cuda(problem) -> dict[str, Any]:
 
 
 def _assets(problem) -> dict[str, str]:
+    """State of every model file; one that nothing installed here uses is no problem."""
     states = {}
     for asset in assets.MANIFEST.values():
         status = assets.status(asset)
         states[asset.name] = status.state
         if status.state == "damaged":
             problem(f"model file {asset.name} is damaged", f"geneface assets fetch {asset.name}", asset.required)
-        elif status.state == "missing" and asset.required:
+        elif status.state == "missing" and asset.required and asset.usable:
             problem(
                 f"model file {asset.name} is not here yet: {asset.purpose}",
                 "it is fetched when first needed; to do so now: " f"geneface assets fetch {asset.name}",
@@ -178,15 +175,15 @@ def _assets(problem) -> dict[str, str]:
 
 
 def _optional(problem) -> dict[str, str | None]:
-    """Version of every optional package, None where it is not installed."""
+    """The extras, and what is used where it happens to be: "installed", or None."""
     found: dict[str, str | None] = {}
-    for module, (distribution, purpose) in _OPTIONAL.items():
-        found[distribution] = None
-        if find_spec(module) is None:
-            problem(f"without {distribution} there is no {purpose}", f"pip install {distribution}", False)
-            continue
-        try:
-            found[distribution] = version(distribution)
-        except PackageNotFoundError:  # installed under another name
-            found[distribution] = "installed"
+    for extra in EXTRAS.values():
+        missing = extra.missing
+        found[extra.name] = None if missing else "installed"
+        if missing:
+            part = "" if missing == extra.modules else f"{', '.join(missing)} of "
+            problem(f"optional, not installed: {part}geneface[{extra.name}], for {extra.purpose}", extra.mend, False)
+    found["dlib-bin"] = "installed" if installed("dlib") else None
+    if not installed("dlib") and found[AVATAR]:
+        problem("without dlib-bin there is no identity similarity in evaluate", "pip install dlib-bin", False)
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import CorpusConfig, EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, resolve
 from .errors import UserError
+from .extras import AVATAR, needs
 from .types import Avatar, MotionSequence, PreparedPerson
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SILENCE = 1e-3
 """A recording whose loudest sample is below this (-60 dB of full scale) counts as silent."""
 
 
+@needs(AVATAR)
 def prepare(
     video: str | Path | Iterable[str | Path], out: str | Path, config: PrepareConfig = PrepareConfig(),
     consent: str | None = None,
@@ -40,6 +42,7 @@ def prepare(
     return run(video, Path(out), config, consent)
 
 
+@needs(AVATAR)
 def check(video: str | Path | Iterable[str | Path], config: PrepareConfig = PrepareConfig()) -> list["Verdict"]:
     """What `prepare` would say of a video before any long work; nothing is written.
 
@@ -51,6 +54,7 @@ def check(video: str | Path | Iterable[str | Path], config: PrepareConfig = Prep
     return run(video, config)
 
 
+@needs(AVATAR)
 def fit(
     person: PreparedPerson | str | Path, out: str | Path, config: FitConfig | None = None, resume: bool = False,
     preset: str | None = None,
@@ -124,6 +128,7 @@ def speak(
     return motion
 
 
+@needs(AVATAR)
 def render(
     avatar: Avatar | str | Path, motion: MotionSequence | str | Path | None, out: str | Path,
     config: RenderConfig = RenderConfig(), audio: str | Path | None = None,
@@ -238,6 +243,7 @@ def export(
     return {"output": out} | write_motion(motion, out, options) | {"arkit_residual": arkit_residual(motion)}
 
 
+@needs(AVATAR)
 def export_mesh(
     avatar: Avatar | str | Path, out: str | Path, motion: MotionSequence | str | Path | None = None, frame: int = 0,
     texture: int = 1024, voxel_mm: float = 2.0, device: str = "auto",
@@ -269,6 +275,7 @@ def export_mesh(
     return mesh
 
 
+@needs(AVATAR)
 def evaluate(
     avatar: Avatar | str | Path, person: PreparedPerson | str | Path, out: str | Path | None = None,
     config: EvaluateConfig = EvaluateConfig(), motion_config: MotionConfig = MotionConfig(),
@@ -283,6 +290,7 @@ def evaluate(
     return run(_avatar(avatar), _person(person), None if out is None else Path(out), config, motion_config)
 
 
+@needs(AVATAR)
 def compare(
     avatars: Sequence[str | Path], person: PreparedPerson | str | Path, out: str | Path | None = None,
     config: EvaluateConfig = EvaluateConfig(), motion_config: MotionConfig = MotionConfig(),
@@ -308,6 +316,7 @@ def compare(
     return run(loaded, _person(person), None if out is None else Path(out), config, motion_config)
 
 
+@needs(AVATAR)
 def evaluate_motion(
     corpus: str | Path | None = None, person: PreparedPerson | str | Path | None = None,
     avatar: Avatar | str | Path | None = None, out: str | Path | None = None, config: MotionConfig = MotionConfig(),
@@ -330,6 +339,7 @@ def evaluate_motion(
     return run(corpus, person, avatar, out, config, split)
 
 
+@needs(AVATAR)
 def prepare_corpus(
     folder: str | Path, out: str | Path, config: CorpusConfig | None = None, split: str | Path | None = None
 ) -> dict[str, Any]:
@@ -348,6 +358,7 @@ def prepare_corpus(
     return run(folder, out, config if config is not None else resolve(CorpusConfig(), "corpus"), split)
 
 
+@needs(AVATAR)
 def train_motion(
     corpora: str | Path | Sequence[str | Path], out: str | Path, config: MotionConfig = MotionConfig(),
     split: str | Path | None = None, work: str | Path | None = None,
@@ -370,6 +381,7 @@ def train_motion(
     return run(corpora, out, config)
 
 
+@needs(AVATAR)
 def train_expert(
     part: str, corpus: str | Path, out: str | Path, steps: int | None = None, split: str | Path | None = None,
     work: str | Path | None = None,
@@ -382,6 +394,7 @@ def train_expert(
     return run(part, prepared_corpus(corpus, work, split), out, steps=steps)
 
 
+@needs(AVATAR)
 def syncnet_score(video: str | Path, weights: str | Path, seconds: float = 60.0) -> dict[str, Any]:
     """LSE-D and LSE-C of a talking video by the published SyncNet (see `motion.syncnet`).
 
@@ -435,6 +448,7 @@ def prepared_corpus(corpus: str | Path, work: str | Path | None, split: str | Pa
     return folder
 
 
+@needs(AVATAR)
 def demo(out: str | Path, minutes: float | None = None) -> dict[str, Any]:
     """The whole chain on a synthetic person; see `demo.demo`."""
     from .demo import demo as run

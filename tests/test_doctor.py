@@ -48,7 +48,7 @@ def test_forced_reference_kernels(monkeypatch):
 
 
 def test_missing_package_and_old_python_and_full_disk(monkeypatch):
-    monkeypatch.setitem(doctor._REQUIRED, "no_such_package", "nothing")
+    monkeypatch.setitem(doctor.REQUIRED, "no_such_package", "nothing")
     monkeypatch.setattr(doctor, "PYTHON", ((4, 0), (4, 1)))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "total used free")(1, 1, 5e8))
     result = doctor.examine()

@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "sanitize"
-COPIED = ("geneface", "cuda_ext", "configs", "tests", "setup.py", "pyproject.toml", "requirements.txt", "README.md")
+COPIED = ("geneface", "cuda_ext", "configs", "tests", "setup.py", "pyproject.toml", "requirements.txt",
+          "requirements-avatar.txt", "README.md")
 
 
 def runtime_library(name: str) -> Path | None:

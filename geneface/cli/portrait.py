@@ -152,14 +152,12 @@ def speak(
     as_json: AsJson = False,
 ) -> None:
     """Speech to the motion of a face."""
-    from .. import pipeline
-    from ..motion.predict import (
-        predict,
-    )  # noqa: F401  loaded here, so that the figure below is of speech, not of imports
-    from ..speech.features import extract  # noqa: F401
-
     if audio is None:
         raise UserError("nothing to say; give --audio FILE")
+    from .. import pipeline
+    from ..motion.predict import predict  # noqa: F401  loaded here: the figure below is of speech, not of imports
+    from ..speech.features import extract  # noqa: F401
+
     options = resolve(MotionConfig(), "motion", None, config, settings or ())
     began = time.perf_counter()
     motion = pipeline.speak(avatar, audio, output, options, stream)

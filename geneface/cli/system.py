@@ -45,13 +45,14 @@ def doctor(as_json: AsJson = False) -> None:
             shown = ("yes" if value else "no") if isinstance(value, bool) else "-" if value is None else str(value)
             console.print(f"{key + '.' + name:<32}", shown, markup=False)
     for problem in result["problems"]:
-        console.print(f"\nproblem: {problem['what']}\n   mend: {problem['mend']}", markup=False)
+        kind = "problem" if problem["needed"] else "note"
+        console.print(f"\n{kind}: {problem['what']}\n{'mend':>{len(kind)}}: {problem['mend']}", markup=False)
     console.print("\nAll that is needed works." if result["ok"] else "\nSomething that is needed does not work.")
 
 
 def assets(
     action: Annotated[Action, typer.Argument(help="list, fetch or verify.")] = Action.list,
-    names: Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Which; by default all.")] = None,
+    names: Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Which; by default all, to fetch: all that is used here.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Model files: what for, licence, where cached; fetch them ahead, verify them again."""
@@ -60,6 +61,8 @@ def assets(
 
     try:
         chosen = [room.find(name) for name in names or room.MANIFEST]
+        if action is Action.fetch and not names:
+            chosen = [asset for asset in chosen if asset.usable]
     except ValueError as error:
         raise UserError(str(error)) from error
     if action is Action.fetch:
@@ -75,6 +78,7 @@ def assets(
                 "size_mb": row.asset.size / 1e6,
                 "licence": row.asset.licence,
                 "purpose": row.asset.purpose,
+                "extra": row.asset.extra or None,
                 "required": row.asset.required,
                 "sha256": row.asset.sha256,
                 "path": None if row.path is None else str(row.path),
@@ -90,7 +94,7 @@ def assets(
     damaged = [row.asset.name for row in rows if row.state == "damaged"]
     if damaged:
         raise UserError(f"damaged: {', '.join(damaged)}; run geneface assets fetch {' '.join(damaged)}")
-    missing = [row.asset.name for row in rows if row.state == "missing" and row.asset.required]
+    missing = [row.asset.name for row in rows if row.state == "missing" and row.asset.required and row.asset.usable]
     if missing and action is Action.verify:
         say(f"not here yet: {', '.join(missing)}; they are fetched when first needed, or by geneface assets fetch")
 
@@ -131,10 +135,10 @@ def _table(result: dict) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "state", "MB", "licence", "purpose"):
+    for title in ("name", "state", "MB", "for", "licence", "purpose"):
         table.add_column(title, justify="right" if title == "MB" else "left", overflow="fold")
     for row in result["assets"]:
-        table.add_row(row["name"], row["state"], f"{row['size_mb']:.1f}", row["licence"], row["purpose"])
+        table.add_row(row["name"], row["state"], f"{row['size_mb']:.1f}", row["extra"] or "base", row["licence"], row["purpose"])
     console = Console(highlight=False)
     console.print(table)
     console.print(f"cache: {result['cache']}", soft_wrap=True, markup=False)

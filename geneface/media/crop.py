@@ -5,7 +5,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ..types import require
@@ -59,6 +58,8 @@ class Crop:
             if 0 <= min(self.x, self.y) and rows[-1] < len(frame) and columns[-1] < frame.shape[1]:
                 return frame[self.y:self.y + self.side, self.x:self.x + self.side]
             return frame[np.ix_(rows.clip(0, len(frame) - 1), columns.clip(0, frame.shape[1] - 1))]
+        import cv2
+
         x, y = self.path[index]
         middle = (x + (self.side - 1) / 2, y + (self.side - 1) / 2)
         return cv2.getRectSubPix(np.ascontiguousarray(frame), (self.side, self.side), middle)
@@ -93,6 +94,8 @@ class Crop:
 
     def laid(self, picture: np.ndarray, index: int = 0) -> np.ndarray:
         """`picture` [size,size,C], uint8 or float32, at the pixels of `window(index)`."""
+        import cv2
+
         rows, columns = self.window(index)
         if rows.start == rows.stop or columns.start == columns.stop:
             return np.zeros((rows.stop - rows.start, columns.stop - columns.start, *picture.shape[2:]), picture.dtype)
@@ -107,6 +110,8 @@ def _scaled(picture: np.ndarray, size: int) -> np.ndarray:
     """[size,size,C] from a square picture."""
     if len(picture) == size:
         return np.ascontiguousarray(picture)
+    import cv2
+
     # Area averaging is exact for whole ratios and blurs little between; it never rings.
     filter_ = cv2.INTER_AREA if len(picture) > size else cv2.INTER_LANCZOS4
     return cv2.resize(picture, (size, size), interpolation=filter_)

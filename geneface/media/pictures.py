@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from ..errors import UserError
 from ..types import require
@@ -48,6 +46,8 @@ class PictureFolder:
     def __init__(self, path: str | Path, width: int, height: int, fps: float = 25.0,
                  audio: np.ndarray | str | Path | SoundPart | None = None, rate: int = 16000,
                  comment: str = SYNTHETIC_COMMENT) -> None:
+        from PIL.PngImagePlugin import PngInfo
+
         self.path = Path(path)
         require(width > 0 and height > 0, f"picture size {width}x{height} is empty")
         require(fps > 0, f"fps must be positive, got {fps}")
@@ -73,6 +73,8 @@ class PictureFolder:
                 (frame.shape[2:], frame.dtype) in (((3,), np.uint8), ((4,), np.uint8), ((), np.uint16)),
                 f"frame: expected ({self.height}, {self.width}, 3 or 4) uint8 or ({self.height}, {self.width}) uint16, "
                 f"got {frame.shape} {frame.dtype}")
+        from PIL import Image
+
         with guarded(self):
             Image.fromarray(np.ascontiguousarray(frame)).save(
                 self._temporary / f"{self.frames:06d}.png", compress_level=4, pnginfo=self._info)

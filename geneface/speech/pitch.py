@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from .autocorrelation import autocorrelation_pitch
 from .framing import HOP, SAMPLE_RATE
@@ -39,10 +38,19 @@ def pitch(audio: np.ndarray) -> Pitch:
     if not agreed.any():
         blank = np.zeros(len(first), np.float32)
         return Pitch(blank, blank, agreed)
-    away, (nearest,) = distance_transform_edt(~agreed, return_indices=True)
+    nearest = _nearest(agreed)
+    away = np.abs(nearest - np.arange(len(agreed)))
     octaves = np.log2(np.stack([np.maximum(first, 1), second]))
     apart = np.abs(octaves - octaves[0][nearest])
     chosen = np.take_along_axis(octaves, apart.argmin(axis=0)[None], 0)[0]
     voiced = (first > 0) & (apart.min(axis=0) < _NEAR) & (away <= _REACH)
     return Pitch(np.where(voiced, chosen * np.log(2), 0).astype(np.float32),
                  np.where(voiced, voicing, 0).astype(np.float32), agreed)
+
+
+def _nearest(marked: np.ndarray) -> np.ndarray:
+    """[T] the nearest frame that is marked, the earlier of two, for [T] bool with at least one."""
+    frames, known = np.arange(len(marked)), np.flatnonzero(marked)
+    after = known[np.searchsorted(known, frames).clip(max=len(known) - 1)]
+    before = known[(np.searchsorted(known, frames, "right") - 1).clip(min=0)]
+    return np.where(np.abs(frames - before) <= np.abs(after - frames), before, after)

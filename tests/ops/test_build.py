@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="runs 
 
 
 def build(folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    for name in ("setup.py", "pyproject.toml", "README.md", "requirements.txt"):
+    for name in ("setup.py", "pyproject.toml", "README.md", "requirements.txt", "requirements-avatar.txt"):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "cuda_ext", folder / "cuda_ext")
