@@ -37,13 +37,13 @@ def breathe(motion: MotionSequence, breath: np.ndarray, strength: float, measure
     Args:
         breath: [T] in [-1, 1] (`behaviour.breath`).
     """
-    from scipy.spatial.transform import Rotation
-
     weights = motion.expression.copy()
     weights[:, ARKIT_NAMES.index("jawOpen")] += strength * _BREATH_JAW * (1 + breath)
     moved = with_weights(motion, weights, measures)
     if motion.head_pose is None or strength == 0:
         return moved
+    from scipy.spatial.transform import Rotation
+
     pose = motion.head_pose.copy()
     # About the head's own x axis, to the image's right: a breath in lifts the chin (y points down).
     nod = Rotation.from_rotvec(np.outer(strength * _BREATH_PITCH * breath, (1.0, 0.0, 0.0)))
