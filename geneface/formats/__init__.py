@@ -56,6 +56,8 @@ FORMATS: tuple[Format, ...] = (
     Format("bvh", (".bvh",), "BVH", "bvh"),
     Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
+    Format("glb", (".glb",), "glTF 2.0", "gltf"),
+    Format("gltf", (".gltf",), "glTF 2.0 as text", "gltf"),
 )
 
 
