@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from .config import CorpusConfig, EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, resolve
 from .errors import UserError
 from .extras import AVATAR, needs
-from .types import Avatar, MotionSequence, PreparedPerson
+from .types import Avatar, MotionSequence, PreparedPerson, Word
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .export.mesh import HeadMesh
     from .media import SoundPart
     from .render import RenderResult
@@ -93,6 +95,7 @@ def fit(
 def speak(
     avatar: Avatar | str | Path | None, audio: str | Path, out: str | Path | None = None,
     config: MotionConfig = MotionConfig(), stream: bool = False,
+    transcript: str | Path | None = None, words: str | Path | None = None,
 ) -> MotionSequence:
     """The motion of a face that says `audio`.
 
@@ -101,9 +104,11 @@ def speak(
         audio: any file with sound.
         out: file to keep the motion in: .npz, or another format of `geneface.formats`; or None.
         stream: the motion as it would be live, 0.3 s behind the sound.
+        transcript: the English text that is said, or a file with it, to keep when each word is said in the motion.
+        words: instead, a file that says when (see `speech.words.read_words`).
 
     Raises:
-        UserError: the sound cannot be used.
+        UserError: the sound cannot be used, or the text does not fit it.
     """
     import numpy as np
 
@@ -119,10 +124,11 @@ def speak(
     samples = read_audio(audio)
     if not len(samples) or float(np.abs(samples).max()) < SILENCE:
         raise UserError(f"{audio}: the sound is silent; give a recording with speech")
+    said = _words(samples, transcript, words)
     source = f"speech: {Path(audio).name}"
     motion = (live(samples, avatar, config, source) if stream
               else predict(extract(samples), avatar, config, source=source))
-    motion = motion.after(f"speak {Path(audio).name}")
+    motion = motion.after(f"speak {Path(audio).name}", words=said)
     if out is not None:
         write_motion(motion, out)
     return motion
@@ -470,6 +476,23 @@ def check_output(path: str | Path, *endings: str) -> None:
 
 def _avatar(avatar: Avatar | str | Path) -> Avatar:
     return avatar if isinstance(avatar, Avatar) else Avatar.load(avatar)
+
+
+def _words(samples: "np.ndarray", transcript: str | Path | None, words: str | Path | None) -> tuple[Word, ...]:
+    """When each word of the sound is said, as far as that is known."""
+    from .progress import say
+    from .speech.words import align, read_transcript, read_words
+
+    if transcript is not None and words is not None:
+        raise UserError("--transcript and --words: give one of them, the text or when its words are said")
+    if words is not None:
+        return read_words(words)
+    if transcript is None:
+        return ()
+    found = align(samples, read_transcript(transcript))
+    if found.spelled:
+        say("not in the dictionary, and timed by their spelling: " + ", ".join(dict.fromkeys(found.spelled)))
+    return found.words
 
 
 def _motion(motion: MotionSequence | str | Path) -> MotionSequence:

@@ -27,7 +27,7 @@ PREPARE_KEYS = (
     "report",
 )
 FIT_KEYS = ("minutes", "steps", "avatar", "size_mb", "peak_memory_mb", "held_out")
-SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion")
+SPEAK_KEYS = ("frames", "fps", "seconds", "real_time_factor", "motion", "words")
 RENDER_KEYS = ("frames", "seconds", "fps_delivered", "frame_ms_p95", "peak_memory_mb", "output")
 EVALUATE_KEYS = ("tracked", "aligned", "predicted", "report")
 COMPARE_KEYS = ("avatars", "report")
@@ -147,6 +147,13 @@ def speak(
     ] = None,
     audio: Audio = None,
     stream: Annotated[bool, typer.Option("--stream", help="As it would be live, 0.3 s behind the sound.")] = False,
+    transcript: Annotated[
+        Optional[str],
+        typer.Option(metavar="TEXT|FILE", help="What is said, in English: the motion keeps when each word is."),
+    ] = None,
+    words: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help='When words are said, as JSON: [[0.1, 0.4, "hello"], ...].')
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -160,7 +167,7 @@ def speak(
 
     options = resolve(MotionConfig(), "motion", None, config, settings or ())
     began = time.perf_counter()
-    motion = pipeline.speak(avatar, audio, output, options, stream)
+    motion = pipeline.speak(avatar, audio, output, options, stream, transcript, words)
     spent = time.perf_counter() - began
     seconds = len(motion) / motion.fps
     result = {
@@ -169,6 +176,7 @@ def speak(
         "seconds": seconds,
         "real_time_factor": seconds / spent,
         "motion": output,
+        "words": len(motion.words),
     }
     show(result, as_json, SPEAK_KEYS)
 
