@@ -142,14 +142,14 @@ def test_help_says_units(capsys, monkeypatch, verb, units):
 
 
 def test_json_is_the_last_line_and_has_every_key(capsys, monkeypatch, tmp_path):
-    def speak(avatar, audio, out, config, stream):
+    def speak(avatar, audio, out, config, stream, transcript, words):
         print("a library that talks")
         return motion(50)
 
     monkeypatch.setattr(pipeline, "speak", speak)
     assert run(["speak", "--audio", "a.wav", "-o", str(tmp_path / "m.npz"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert list(result) == ["frames", "fps", "seconds", "real_time_factor", "motion"]
+    assert list(result) == ["frames", "fps", "seconds", "real_time_factor", "motion", "words"]
     assert (result["frames"], result["fps"], result["seconds"]) == (50, 25.0, 2.0)
 
 
