@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import motion_track
+from . import motion_edit, motion_track
 from .common import AsJson, show
 
 MotionFile = Annotated[Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
@@ -17,6 +17,7 @@ group = typer.Typer(no_args_is_help=True, help="Motion files: look at them, chan
 
 def add_to(app: typer.Typer) -> None:
     """Offer the group."""
+    motion_edit.add_to(group)
     app.add_typer(group, name="motion")
 
 

@@ -26,6 +26,17 @@ def gaze_weights(gaze: np.ndarray) -> np.ndarray:
     return weights
 
 
+def turned_eyes(expression: np.ndarray, gaze: np.ndarray) -> np.ndarray:
+    """ARKit weights [T, 52] with the eyes turned further by `gaze` [T, 2] [rad]; of opposite looks the stronger stays,
+    less the other."""
+    out = expression + gaze_weights(gaze)
+    for one, other, ratio in ((_RIGHT, _LEFT, 1.0), (_UP, _DOWN, DOWN / UP)):
+        for a, b in zip(one, other):
+            net = out[:, a] - ratio * out[:, b]
+            out[:, a], out[:, b] = np.maximum(net, 0), np.maximum(-net / ratio, 0)
+    return out
+
+
 def gaze_of_weights(expression: np.ndarray) -> np.ndarray:
     """[T, 2] float32 gaze [rad], as `gaze_weights` takes it, of ARKit weights [T, 52]: the mean of both eyes."""
     def mean(names: list[int]) -> np.ndarray:

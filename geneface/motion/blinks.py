@@ -131,15 +131,26 @@ def _copied(path: Path, frames: int, fps: float) -> np.ndarray:
     else:
         raise UserError(f"blinks: {path} is no motion file (.npz) or prepared person; give one of these, seconds with "
                         "commas between, or drawn")
+    return copied_blinks(closure, rate, frames, fps)
+
+
+def copied_blinks(closure: np.ndarray, rate: float, frames: int, fps: float) -> np.ndarray:
+    """[frames] at `fps` of the blinks in a track of eyelid closure at `rate`, over and over where it is shorter; lids
+    that hang stay the other person's."""
     out = np.zeros(len(closure), np.float32)
-    for peak in found_blinks(closure, rate):  # the blinks alone: lids that hang stay the other person's
-        around = slice(max(0, peak - round(0.16 * rate)), peak + round(0.36 * rate))
+    for peak in found_blinks(closure, rate):
+        around = around_blink(closure, peak, rate)
         floor = min(closure[around][0], closure[around][-1])
         out[around] = np.maximum(out[around], (closure[around] - floor) / max(1 - floor, 1e-6))
     if not len(out):
         return np.zeros(frames, np.float32)
     at = np.arange(frames) / fps * rate % len(out)
     return np.clip(np.interp(at, np.arange(len(out)), out), 0, 1).astype(np.float32)
+
+
+def around_blink(closure: np.ndarray, peak: int, fps: float) -> slice:
+    """The frames that a blink takes, of a track of eyelid closure [T]."""
+    return slice(max(0, peak - round(0.16 * fps)), min(len(closure), peak + round(0.36 * fps)))
 
 
 def shut_weights(measures: MouthMeasures, reference: np.ndarray | None = None) -> dict[str, float]:

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ..face.landmarks import JAW_68, LIPS_68
 from ..types import EXPRESSIONS, check_array
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class MouthMeasures:
     @property
     def features(self) -> torch.Tensor:
         """[52, Q] what a training loss compares: lips, jaw line (weight 1/4), inner lip distances (2), mouth width."""
+        import torch
+
         lips = self.offsets[:, LIPS_68].reshape(EXPRESSIONS, -1)
         jaw = self.offsets[:, JAW_68].reshape(EXPRESSIONS, -1) / 4
         # Upper inner lip 61, 62, 63 against lower 67, 66, 65: whether the mouth is shut is decided here.

@@ -66,7 +66,7 @@ def predict(features: SpeechFeatures, avatar: Avatar | None = None, config: Moti
     frames = len(weights)
     motion = MotionSequence(measures.landmarks(weights).astype(np.float32), weights, np.zeros(frames, np.float32),
                             np.zeros((frames, 2), np.float32), float(FPS), source)
-    motion = edits.settle(motion, heard.quiet, person.rest, config.silence_gate, measures)
+    motion = edits.settle(motion, heard.quiet, person.rest, config.silence_gate)
     return _behave(motion, avatar, prompt or person.style, config, seed, measures)
 
 
@@ -83,14 +83,14 @@ def _behave(motion: MotionSequence, avatar: Avatar | None, style: SpeakingStyle,
         poses = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, fps)
         poses = poses[:1].repeat(frames, 0) if config.head == "still" else sample_poses(poses, frames, fps, head)
         motion = edits.pose_head(motion, poses, config.head_motion if config.head == "sample" else 1.0)
-    motion = edits.breathe(motion, behaviour.breath(frames, fps, air), config.breathing, measures)
+    motion = edits.breathe(motion, behaviour.breath(frames, fps, air), config.breathing)
     own = style.blinks_per_minute if config.blinks_per_minute < 0 else config.blinks_per_minute
     closure = wanted_blinks(config.blinks, frames, fps, own, style.blink, lids)
     reference = avatar.expression_reference if avatar is not None else None
-    motion = edits.blink(motion, closure, config.blink, shut_weights(measures, reference), measures)
+    motion = edits.blink(motion, closure, config.blink, shut_weights(measures, reference))
     spread = style.gaze if config.gaze_degrees < 0 else np.radians(config.gaze_degrees) * np.array([1.0, 0.5])
     gaze = behaviour.gaze(frames, fps, spread, eyes) + np.radians([config.gaze_yaw, config.gaze_pitch])
-    return edits.look(motion, gaze, config.gaze, measures)
+    return edits.look(motion, gaze, config.gaze)
 
 
 def hear(features: SpeechFeatures, generator: MotionGenerator, config: MotionConfig, seed: int = 0) -> Heard:

@@ -65,15 +65,23 @@ def resample_poses(poses: np.ndarray, fps: float, wanted: float) -> np.ndarray:
 
     if abs(fps - wanted) < 1e-6 or not len(poses):
         return poses
-    turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
-    # q and -q are one rotation: take the nearer, so that the curve goes the short way.
-    against = (turns[1:] * turns[:-1]).sum(1) < 0
-    turns[1:] *= np.where(np.logical_xor.accumulate(against), -1, 1)[:, None]
-    curves = resample_series(np.concatenate([turns, poses[:, :3, 3]], axis=1).astype(np.float64), fps, wanted)
+    turns = steady_quaternions(poses)
+    curves = resample_series(np.concatenate([turns, poses[:, :3, 3]], axis=1), fps, wanted)
     out = np.tile(np.eye(4), (len(curves), 1, 1))
     out[:, :3, :3] = Rotation.from_quat(curves[:, :4]).as_matrix()
     out[:, :3, 3] = curves[:, 4:]
     return out
+
+
+def steady_quaternions(poses: np.ndarray) -> np.ndarray:
+    """[R, 4] unit quaternions of rigid transforms [R, 4, 4], none of them opposite to the one before: curves that can be
+    filtered."""
+    from scipy.spatial.transform import Rotation
+
+    turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
+    against = (turns[1:] * turns[:-1]).sum(1) < 0  # q and -q are one rotation
+    turns[1:] *= np.where(np.logical_xor.accumulate(against), -1, 1)[:, None]
+    return turns
 
 
 def frames_at(frames: int, fps: float, wanted: float) -> int:

@@ -116,8 +116,7 @@ class MotionStream:
         weights = np.concatenate([self._moved(end) for end in range(last - new + 1, last + 1)])
         motion = MotionSequence(self._measures.landmarks(weights).astype(np.float32), weights.astype(np.float32),
                                 np.zeros(new, np.float32), np.zeros((new, 2), np.float32), float(FPS), self._source)
-        motion = edits.settle(motion, self._gate.quiet(heard.speech), self._person.rest, config.silence_gate,
-                              self._measures)
+        motion = edits.settle(motion, self._gate.quiet(heard.speech), self._person.rest, config.silence_gate)
         return self._behave(motion)
 
     def _moved(self, end: int) -> np.ndarray:
@@ -133,9 +132,9 @@ class MotionStream:
             self._drawn = self._draw(hour)
         self._frames += len(motion)
         closure, look, breath = (values[at:at + len(motion)] for values in self._drawn)
-        motion = edits.breathe(motion, breath, self._config.breathing, self._measures)
-        motion = edits.blink(motion, closure, self._config.blink, self._shut, self._measures)
-        return edits.look(motion, look, self._config.gaze, self._measures)
+        motion = edits.breathe(motion, breath, self._config.breathing)
+        motion = edits.blink(motion, closure, self._config.blink, self._shut)
+        return edits.look(motion, look, self._config.gaze)
 
     def _draw(self, hour: int) -> list[np.ndarray]:
         """Closure of the lids [T], gaze [T, 2] and breath [T] of an hour."""

@@ -36,10 +36,10 @@ def motion(posed: bool = True) -> MotionSequence:
 
 SHUT = shut_weights(MEASURES)
 EDITS = {
-    "settle": lambda m, s: edits.settle(m, np.linspace(0, 1, FRAMES), np.full(52, 0.1, np.float32), s, MEASURES),
-    "breathe": lambda m, s: edits.breathe(m, np.sin(np.arange(FRAMES)), s, MEASURES),
-    "blink": lambda m, s: edits.blink(m, np.linspace(0, 1, FRAMES), s, SHUT, MEASURES),
-    "look": lambda m, s: edits.look(m, np.full((FRAMES, 2), 0.1), s, MEASURES),
+    "settle": lambda m, s: edits.settle(m, np.linspace(0, 1, FRAMES), np.full(52, 0.1, np.float32), s),
+    "breathe": lambda m, s: edits.breathe(m, np.sin(np.arange(FRAMES)), s),
+    "blink": lambda m, s: edits.blink(m, np.linspace(0, 1, FRAMES), s, SHUT),
+    "look": lambda m, s: edits.look(m, np.full((FRAMES, 2), 0.1), s),
     "pose_head": lambda m, s: edits.pose_head(m, turned(np.linspace(5, 10, FRAMES)), s),
 }
 
@@ -67,17 +67,17 @@ def test_strength_zero_changes_nothing_and_one_does(name):
 def test_no_frames(name):
     empty = MotionSequence(np.zeros((0, 68, 3)), np.zeros((0, 52)), np.zeros(0), np.zeros((0, 2)), 25.0, "nothing")
     series = np.zeros(0)
-    out = {"settle": lambda: edits.settle(empty, series, np.zeros(52), 1.0, MEASURES),
-           "breathe": lambda: edits.breathe(empty, series, 1.0, MEASURES),
-           "blink": lambda: edits.blink(empty, series, 1.0, SHUT, MEASURES),
-           "look": lambda: edits.look(empty, np.zeros((0, 2)), 1.0, MEASURES),
+    out = {"settle": lambda: edits.settle(empty, series, np.zeros(52), 1.0),
+           "breathe": lambda: edits.breathe(empty, series, 1.0),
+           "blink": lambda: edits.blink(empty, series, 1.0, SHUT),
+           "look": lambda: edits.look(empty, np.zeros((0, 2)), 1.0),
            "pose_head": lambda: edits.pose_head(empty, np.zeros((0, 4, 4)), 1.0)}[name]()
     assert len(out) == 0
 
 
 def test_settle_rests_the_mouth_and_leaves_the_eyes():
     before, rest = motion(), np.full(52, 0.1, np.float32)
-    after = edits.settle(before, np.repeat([0.0, 1.0], FRAMES // 2), rest, 1.0, MEASURES)
+    after = edits.settle(before, np.repeat([0.0, 1.0], FRAMES // 2), rest, 1.0)
     np.testing.assert_array_equal(after.expression[:10], before.expression[:10])
     np.testing.assert_allclose(after.expression[10:][:, ~edits.EYES], 0.1, atol=1e-6)
     np.testing.assert_array_equal(after.expression[:, edits.EYES], before.expression[:, edits.EYES])
@@ -85,18 +85,18 @@ def test_settle_rests_the_mouth_and_leaves_the_eyes():
 
 def test_breath_is_small_and_moves_the_head_only_where_there_is_a_pose():
     breath = np.sin(np.arange(FRAMES))
-    after = edits.breathe(motion(), breath, 1.0, MEASURES)
+    after = edits.breathe(motion(), breath, 1.0)
     assert 0 < np.abs(after.expression[:, JAW] - motion().expression[:, JAW]).max() < 0.02
     rise = after.head_pose[:, 1, 3] - motion().head_pose[:, 1, 3]
     np.testing.assert_allclose(rise, -0.0006 * breath, atol=1e-9)  # y points down: breathing in lifts
     rotation = after.head_pose[:, :3, :3]
     np.testing.assert_allclose(rotation @ rotation.transpose(0, 2, 1), np.tile(np.eye(3), (FRAMES, 1, 1)), atol=1e-9)
-    assert edits.breathe(motion(False), breath, 1.0, MEASURES).head_pose is None
+    assert edits.breathe(motion(False), breath, 1.0).head_pose is None
 
 
 def test_blink_shuts_the_lids_and_says_so():
     before = motion()
-    after = edits.blink(before, np.linspace(0, 1, FRAMES), 1.0, SHUT, MEASURES)
+    after = edits.blink(before, np.linspace(0, 1, FRAMES), 1.0, SHUT)
     for name, full in SHUT.items():
         lid = after.expression[:, ARKIT_NAMES.index(name)]
         assert lid[-1] == pytest.approx(max(full, before.expression[-1, ARKIT_NAMES.index(name)]), abs=1e-6)
@@ -105,7 +105,7 @@ def test_blink_shuts_the_lids_and_says_so():
 
 def test_look_turns_both_eyes_and_adds_up():
     still = replace(motion(), expression=np.zeros((FRAMES, 52), np.float32))
-    after = edits.look(still, np.tile(np.radians([27.0, -9.5]), (FRAMES, 1)), 1.0, MEASURES)
+    after = edits.look(still, np.tile(np.radians([27.0, -9.5]), (FRAMES, 1)), 1.0)
     weight = {name: after.expression[0, ARKIT_NAMES.index(f"eyeLook{name}")]
               for name in ("OutLeft", "InRight", "InLeft", "OutRight", "DownLeft", "DownRight", "UpLeft")}
     assert weight == pytest.approx({"OutLeft": 1, "InRight": 1, "InLeft": 0, "OutRight": 0, "DownLeft": 0.5,

@@ -94,7 +94,7 @@ def still(frames: int) -> MotionSequence:
 def test_blinks_shut_the_lids():
     measures = MouthMeasures.of_basis()
     shut = shut_weights(measures)
-    landmarks = edits.blink(still(3), np.array([0, 0.5, 1.0]), 1.0, shut, measures).landmarks
+    landmarks = edits.blink(still(3), np.array([0, 0.5, 1.0]), 1.0, shut).landmarks
     gap = landmarks[:, [41, 40, 47, 46], 1].mean(1) - landmarks[:, [37, 38, 43, 44], 1].mean(1)
     assert gap[0] > 0.004 and abs(gap[2]) < 5e-4 and gap[0] > gap[1] > gap[2]
     assert shut_weights(measures, person().expression_reference)["eyeBlinkLeft"] == pytest.approx(0.55, abs=1e-3)
@@ -102,7 +102,7 @@ def test_blinks_shut_the_lids():
 
 def test_gaze_turns_both_eyes_the_same_way():
     measures, basis = MouthMeasures.of_basis(), load_basis()
-    weights = edits.look(still(2), np.radians([[5.0, 2.0], [-5.0, -2.0]]), 1.0, measures).expression
+    weights = edits.look(still(2), np.radians([[5.0, 2.0], [-5.0, -2.0]]), 1.0).expression
     moved = (basis.landmarks478(None, weights) - basis.landmarks478())[:, [468, 473]]
     assert (moved[0, :, 0] > 0).all() and (moved[1, :, 0] < 0).all()
     assert (moved[0, :, 1] < 0).all() and (moved[1, :, 1] > 0).all()

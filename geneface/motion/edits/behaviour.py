@@ -1,6 +1,6 @@
-"""Edits of a motion: each a pure function from motion to motion with one strength, which at 0 changes nothing.
+"""What speech does not decide, written into a motion: curves of `motion.behaviour`, `motion.blinks` and `motion.head`.
 
-Weights and landmarks stay consistent, weights within [0, 1].
+Each with one strength, which at 0 changes nothing.
 """
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..face.arkit import ARKIT_NAMES
-from ..face.gaze import gaze_weights
-from ..types import MotionSequence, require
-from .head import blend_poses
-from .measures import MouthMeasures
+from ...face.arkit import ARKIT_NAMES
+from ...face.gaze import turned_eyes
+from ...types import MotionSequence, require
+from ..head import blend_poses
+from .weights import EYES, with_weights
 
-EYES = np.char.startswith(ARKIT_NAMES, "eye")  # [52] bool: weights that speech and silence leave alone
 # Of a breath at rest, from its middle: the jaw's weight, the head's pitch and its rise.
 _BREATH_JAW, _BREATH_PITCH, _BREATH_RISE = 0.006, np.radians(0.25), 0.0006
 
 
-def settle(motion: MotionSequence, quiet: np.ndarray, rest: np.ndarray, strength: float,
-           measures: MouthMeasures) -> MotionSequence:
+def settle(motion: MotionSequence, quiet: np.ndarray, rest: np.ndarray, strength: float) -> MotionSequence:
     """The mouth at rest where it is quiet.
 
     Args:
@@ -28,10 +26,10 @@ def settle(motion: MotionSequence, quiet: np.ndarray, rest: np.ndarray, strength
         rest: [52] weights of the mouth at rest.
     """
     share = (strength * quiet)[:, None] * ~EYES
-    return with_weights(motion, motion.expression + share * (rest - motion.expression), measures)
+    return with_weights(motion, motion.expression + share * (rest - motion.expression))
 
 
-def breathe(motion: MotionSequence, breath: np.ndarray, strength: float, measures: MouthMeasures) -> MotionSequence:
+def breathe(motion: MotionSequence, breath: np.ndarray, strength: float) -> MotionSequence:
     """The jaw, and the head where the motion has its pose, move a little with the breath.
 
     Args:
@@ -39,7 +37,7 @@ def breathe(motion: MotionSequence, breath: np.ndarray, strength: float, measure
     """
     weights = motion.expression.copy()
     weights[:, ARKIT_NAMES.index("jawOpen")] += strength * _BREATH_JAW * (1 + breath)
-    moved = with_weights(motion, weights, measures)
+    moved = with_weights(motion, weights)
     if motion.head_pose is None or strength == 0:
         return moved
     from scipy.spatial.transform import Rotation
@@ -52,8 +50,7 @@ def breathe(motion: MotionSequence, breath: np.ndarray, strength: float, measure
     return replace(moved, head_pose=pose)
 
 
-def blink(motion: MotionSequence, closure: np.ndarray, strength: float, shut: dict[str, float],
-          measures: MouthMeasures) -> MotionSequence:
+def blink(motion: MotionSequence, closure: np.ndarray, strength: float, shut: dict[str, float]) -> MotionSequence:
     """Blinks on top of what the lids do.
 
     Args:
@@ -66,14 +63,15 @@ def blink(motion: MotionSequence, closure: np.ndarray, strength: float, shut: di
         lid = weights[:, ARKIT_NAMES.index(name)]
         lid += closure * np.maximum(0, full - lid)
     together = np.clip(np.maximum(motion.blink, closure), 0, 1)
-    return replace(with_weights(motion, weights, measures), blink=together)
+    return replace(with_weights(motion, weights), blink=together)
 
 
-def look(motion: MotionSequence, gaze: np.ndarray, strength: float, measures: MouthMeasures) -> MotionSequence:
+def look(motion: MotionSequence, gaze: np.ndarray, strength: float) -> MotionSequence:
     """Eyes turned further by `gaze` [T, 2] (yaw to image right, pitch up; [rad])."""
     gaze = strength * gaze
-    weights = motion.expression + gaze_weights(gaze)
-    return replace(with_weights(motion, weights, measures), gaze=(motion.gaze + gaze).astype(np.float32))
+    if not gaze.any():
+        return motion
+    return replace(with_weights(motion, turned_eyes(motion.expression, gaze)), gaze=(motion.gaze + gaze).astype(np.float32))
 
 
 def pose_head(motion: MotionSequence, poses: np.ndarray, strength: float) -> MotionSequence:
@@ -84,11 +82,3 @@ def pose_head(motion: MotionSequence, poses: np.ndarray, strength: float) -> Mot
         return motion
     before = motion.head_pose if motion.head_pose is not None else np.tile(poses[0], (len(poses), 1, 1))
     return replace(motion, head_pose=blend_poses(before, poses, np.full(len(poses), strength)))
-
-
-def with_weights(motion: MotionSequence, weights: np.ndarray, measures: MouthMeasures) -> MotionSequence:
-    """`motion` with other expression weights [T, 52], cut to [0, 1], and the landmarks that they make."""
-    weights = np.clip(weights, 0, 1).astype(np.float32)
-    if np.array_equal(weights, motion.expression):
-        return motion
-    return replace(motion, expression=weights, landmarks=measures.landmarks(weights).astype(np.float32))
