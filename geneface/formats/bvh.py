@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..face.arkit import index
+from ..face.basis import load_basis
 from ..face.gaze import gaze_weights
 from ..face.motion import motion_from_weights
 from ..media.writing import writing
@@ -26,7 +27,8 @@ from ..types import EXPRESSIONS, MotionSequence, write_atomically
 from . import WriteOptions
 from .guard import check_fps, check_frames, read_text
 from .headmesh import HeadModel, load_head
-from .pose import head_positions, head_rotations, poses
+from .joints import HEAD, JAW, LEFT_EYE, RIGHT_EYE, role
+from .pose import head_positions, head_rotations, poses, y_up
 
 CENTIMETRES = 100.0
 MAX_JOINTS, MAX_DEPTH, MAX_HIERARCHY, MAX_BYTES = 4096, 256, 1 << 20, 1 << 27
@@ -54,7 +56,7 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
 
 def _hierarchy(head: HeadModel) -> str:
     """The joints, as text. Their ends are for the eye: the chin, and the pupils."""
-    chin = head.vertices[np.argmin(head.deltas[_OPEN, :, 1])]
+    chin = y_up(load_basis().landmarks68(np.zeros(EXPRESSIONS, np.float32))[8])
     turning = " ".join(f"{axis}rotation" for axis in ORDER)
     joints = [("Jaw", head.jaw_hinge, chin - head.jaw_hinge)] + [
         (name, centre, (0, 0, 0.0163)) for name, centre in zip(("LeftEye", "RightEye"), head.eye_centres)]
@@ -124,22 +126,22 @@ def read(path: Path) -> MotionSequence:
         raise UserError(f"{path}: has no MOTION part; the file is cut off")
     joints = _joints(text[:split.start()], path)
     rows, fps = _rows(text[split.end():], sum(len(joint.channels) for joint in joints), path)
-    found = {name: joint for joint in reversed(joints) if (name := _role(joint.name))}
-    if "head" not in found:
+    found = {name: joint for joint in reversed(joints) if (name := role(joint.name))}
+    if HEAD not in found:
         names = ", ".join(joint.name[:40] for joint in joints[:8])
         raise UserError(f"{path}: no joint is called Head (there are {names}); rename the head's joint")
     unit = 1.0 if max(np.abs(joint.offset).max() for joint in joints) < 1 else 1 / CENTIMETRES
-    turn, place = _in_world(found["head"], rows)
+    turn, place = _in_world(found[HEAD], rows)
     place = unit * (place - place.mean(0))
     still = turn.magnitude().max() < 1e-6 and np.abs(place).max() < 1e-6
     gaze = np.zeros((len(rows), 2))
-    eyes = [found[name].rotation(rows).as_matrix()[:, :, 2] for name in ("left eye", "right eye") if name in found]
+    eyes = [found[name].rotation(rows).as_matrix()[:, :, 2] for name in (LEFT_EYE, RIGHT_EYE) if name in found]
     if eyes:
         x, y, z = np.mean(eyes, axis=0).T
         gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)
     weights = gaze_weights(gaze)
-    if "jaw" in found:
-        head, chin = load_head(), found["jaw"].rotation(rows).as_matrix()[:, :, 2]  # where the jaw points
+    if JAW in found:
+        head, chin = load_head(), found[JAW].rotation(rows).as_matrix()[:, :, 2]  # where the jaw points
         aside = np.arctan2(chin[:, 0], chin[:, 2]) / head.jaw_side
         weights[:, _OPEN] = np.arctan2(-chin[:, 1], np.hypot(chin[:, 0], chin[:, 2])) / head.jaw_open
         weights[:, _LEFT], weights[:, _RIGHT] = np.maximum(aside, 0), np.maximum(-aside, 0)
@@ -245,18 +247,3 @@ def _usual_rate(fps: float) -> float:
     usual = [whole * part for whole in range(1, 241) for part in (1, 1000 / 1001)]
     nearest = min(usual, key=lambda rate: abs(rate - fps))
     return nearest if abs(nearest / fps - 1) < 1e-4 else fps
-
-
-_NOISE = {"mixamorig", "bip", "bone", "def", "org", "cc", "base", "jnt", "joint", "jt", "b", "j", "c", "m", "x", "root",
-          "main", "master", "bind"}  # of rigs' prefixes and endings
-_ROLES = {frozenset(words.split()): role for role, names in {
-    "head": ("head",), "jaw": ("jaw", "lower jaw", "mandible"),
-    "left eye": ("left eye", "l eye", "leye", "lefteye", "eyeleft", "eyel"),
-    "right eye": ("right eye", "r eye", "reye", "righteye", "eyeright", "eyer"),
-}.items() for words in names}
-
-
-def _role(name: str) -> str | None:
-    """What the joint is to us by its name: "head", "jaw", "left eye", "right eye" or nothing."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name[:200])
-    return _ROLES.get(frozenset(word.lower() for word in words) - _NOISE)

@@ -10,8 +10,8 @@ from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, GAZE, index
 from geneface.face.motion import motion_from_weights
 from geneface.formats import read_motion, write_motion
-from geneface.formats.bvh import _role
 from geneface.formats.headmesh import load_head
+from geneface.formats.joints import role
 from geneface.formats.pose import head_angles, head_positions, head_rotations, poses_of_angles
 from geneface.types import MotionSequence
 
@@ -146,14 +146,14 @@ def test_metres_are_told_from_centimetres(tmp_path):
     np.testing.assert_allclose(head_positions(read_motion(tmp_path / "metres.bvh")), head_positions(motion), atol=1e-6)
 
 
-@pytest.mark.parametrize("name, role", [
+@pytest.mark.parametrize("name, expected", [
     ("Head", "head"), ("HEAD", "head"), ("mixamorig:Head", "head"), ("Bip01 Head", "head"), ("head_jnt", "head"),
     ("HeadEnd", None), ("Bip001 HeadNub", None), ("forehead", None), ("Jaw", "jaw"), ("CC_Base_JawRoot", "jaw"),
     ("lowerJaw", "jaw"), ("LeftEye", "left eye"), ("mixamorig1:RightEye", "right eye"), ("eye.L", "left eye"),
     ("CC_Base_R_Eye", "right eye"), ("LeftEyeLid", None), ("", None), ("🙂", None),
 ])
-def test_names_of_joints(name, role):
-    assert _role(name) == role
+def test_names_of_joints(name, expected):
+    assert role(name) == expected
 
 
 @pytest.mark.parametrize("before, after, message", [
