@@ -44,7 +44,7 @@ EXTRAS: dict[str, Extra] = {
     for extra in (
         Extra(AVATAR, "preparing, fitting, rendering and evaluating avatars; training motion models",
               ("cv2", "matplotlib", "mediapipe", "soxr", "tensorboard", "threadpoolctl", "trimesh")),
-        Extra("usd", "USD files in binary, .usdc and .usdz", ("pxr",)),
+        Extra("usd", "reading USD files, and writing binary ones (.usdc, .usdz)", ("pxr",)),
         Extra("words", "word times from a transcript", ("pocketsphinx",)),
         Extra("voices", "neural voices for a corpus nobody recorded", ("onnxruntime",)),
         Extra("cluster", "preparing a corpus on several machines", ("ray",)),

@@ -62,6 +62,7 @@ FORMATS: tuple[Format, ...] = (
     Format("vtt", (".vtt",), "WebVTT subtitles", "subtitles", reads=False),
     Format("srt-words", (), "SubRip subtitles, word by word", "subtitles", reads=False),
     Format("vtt-words", (), "WebVTT subtitles, word by word", "subtitles", reads=False),
+    Format("usd", (".usda", ".usdc", ".usdz", ".usd"), "USD", "usd"),
     Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
     Format("glb", (".glb",), "glTF 2.0", "gltf"),

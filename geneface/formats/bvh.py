@@ -224,8 +224,8 @@ def _rows(text: str, columns: int, path: Path) -> tuple[np.ndarray, float]:
         step = float(head[2])
     except ValueError:
         step = float("nan")
-    if not 1e-6 < step < 3600:
-        raise UserError(f"{path}: a frame time of {head[2]} seconds; it must be a number between 0 and an hour")
+    if not step > 1e-9:
+        raise UserError(f"{path}: a frame time of {head[2]} seconds; it must be more than 0")
     lines = [line for line in text[head.end():].split("\n") if line and not line.isspace()]
     check_frames(int(head[1]), path)
     if len(lines) != int(head[1]):
@@ -246,4 +246,4 @@ def _usual_rate(fps: float) -> float:
     """The rate that one rounded in the file means: 0.033333 is 30, 0.033367 is 30000/1001."""
     usual = [whole * part for whole in range(1, 241) for part in (1, 1000 / 1001)]
     nearest = min(usual, key=lambda rate: abs(rate - fps))
-    return nearest if abs(nearest / fps - 1) < 1e-4 else fps
+    return nearest if abs(nearest - fps) < 1e-4 * fps else fps

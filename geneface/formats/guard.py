@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 29
 """Largest file of motion that is read, and the largest that a compressed one may become [bytes]."""
 MAX_FRAMES = 1 << 20
 """Most frames of a motion that is read: half a day at 25 frames per second."""
-MAX_FPS = 1000.0
+MIN_FPS, MAX_FPS = 0.1, 1000.0
 MAX_JSON_BYTES = 1 << 27
 """Largest JSON file that is read [bytes]; what Python makes of it takes up to ten times that."""
 _MAX_JSON_MARKS = 1 << 23
@@ -93,8 +93,8 @@ def check_fps(fps: Any, path: Path) -> float:
         value = float(fps)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not 0 < value <= MAX_FPS:
-        raise UserError(f"{path}: {one_line(fps, 20)} frames per second; a motion has more than 0, at most {MAX_FPS:g}")
+    if not MIN_FPS <= value <= MAX_FPS:
+        raise UserError(f"{path}: {one_line(fps, 20)} frames per second; a motion has {MIN_FPS:g} to {MAX_FPS:g}")
     return value
 
 

@@ -64,7 +64,7 @@ class Part:
     triangles: slice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadModel:
     """A head for other programs; axes and units as the module says. Arrays are read-only.
 
