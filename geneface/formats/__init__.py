@@ -67,6 +67,8 @@ FORMATS: tuple[Format, ...] = (
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
     Format("glb", (".glb",), "glTF 2.0", "gltf"),
     Format("gltf", (".gltf",), "glTF 2.0 as text", "gltf"),
+    Format("vrma", (".vrma",), "VRM animation", "vrma"),
+    Format("vrma-perfect-sync", (".vrma",), "VRM animation of ARKit's expressions", "vrma"),
 )
 
 

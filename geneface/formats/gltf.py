@@ -20,7 +20,7 @@ from ..types import EXPRESSIONS, MotionSequence
 from ..version import version
 from . import WriteOptions, format_of
 from .glb import Damaged, Document, damage
-from .gltf_curves import Animation, frame_times, sample
+from .gltf_curves import Animation, channels_of, frame_times, sample
 from .gltf_head import head_document
 from .gltf_rig import Rig, plain_rotation, rig_of
 from .pose import head_positions, head_rotations, poses
@@ -54,8 +54,7 @@ def read(path: Path) -> MotionSequence:
         rig = rig_of(document)
         nodes = {morphs.node: morphs for morphs in rig.morphs}
         for animation in sorted(document.items("animations"), key=lambda one: not _ours(one.get("extras"))):
-            channels = {(channel["target"].get("node"), channel["target"].get("path")): channel
-                        for channel in animation["channels"]}
+            channels = channels_of(animation)
             mine = [channel for (node, what), channel in channels.items() if what == "weights" and node in nodes]
             if mine:
                 return _motion(document, rig, animation, channels, mine, path)

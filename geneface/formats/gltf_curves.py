@@ -30,6 +30,11 @@ class Animation:
         self._content["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})
 
 
+def channels_of(animation: dict[str, Any]) -> dict[tuple[Any, Any], Channel]:
+    """(node, path) -> the channel that moves it."""
+    return {(one["target"].get("node"), one["target"].get("path")): one for one in animation["channels"]}
+
+
 def frame_times(
     document: Document, animation: dict[str, Any], channels: list[Channel], path: Path
 ) -> tuple[np.ndarray, float]:

@@ -105,7 +105,7 @@ def rig_of(document: Document) -> Rig:
         found = [i for i, node in enumerate(nodes) if "skin" not in node and _bone_key(node.get("name")) in known]
         if found:
             best = max(found, key=lambda i: (i in joints, "mesh" not in nodes[i]))
-            bones[part] = Bone(best, _rotation(nodes[best]), _world(document, parents, best))
+            bones[part] = bone_of(document, best)
     return Rig(
         morphs=sorted(morphs, key=lambda one: -len(one.places)),
         trunk=[bones[part] for part in ("neck", "head") if part in bones and "head" in bones],
@@ -113,6 +113,11 @@ def rig_of(document: Document) -> Rig:
               if part in bones and not _moved_by_targets(document, morphs, parents, bones[part].node)],
         names=names,
     )
+
+
+def bone_of(document: Document, node: int) -> Bone:
+    """A node as a bone. Raises Damaged: there is none, or its ancestors are no tree."""
+    return Bone(node, _rotation(document.item("nodes", node)), _world(document, _parents(document), node))
 
 
 def target_names(document: Document, mesh: int) -> list[str]:
