@@ -230,7 +230,7 @@ def export(
 
     Args:
         format: name of the format; by default the one that the ending of `out` means.
-        fps: frames per second of the file; by default the motion's.
+        fps: frames per second of the file; by default the motion's. Of landmarks that say no rate, it is theirs.
         head: for glb and gltf, a head to animate in place of the package's own.
 
     Returns:
@@ -245,7 +245,7 @@ def export(
 
     format_of(Path(out), format)  # said before anything is read
     options = WriteOptions(format, fps, None if head is None else Path(head))
-    motion = _motion(motion)
+    motion = _motion(motion, fps)
     return {"output": out} | write_motion(motion, out, options) | {"arkit_residual": arkit_residual(motion)}
 
 
@@ -495,10 +495,11 @@ def _words(samples: "np.ndarray", transcript: str | Path | None, words: str | Pa
     return found.words
 
 
-def _motion(motion: MotionSequence | str | Path) -> MotionSequence:
+def _motion(motion: MotionSequence | str | Path, fps: float | None = None) -> MotionSequence:
+    """Motion of a file; `fps` is that of one that does not say it."""
     from .formats import read_motion
 
-    return motion if isinstance(motion, MotionSequence) else read_motion(motion)
+    return motion if isinstance(motion, MotionSequence) else read_motion(motion, fps)
 
 
 def _person(person: PreparedPerson | str | Path) -> PreparedPerson:

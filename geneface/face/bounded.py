@@ -7,11 +7,13 @@ descends, tidies up after them.
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
-_CHUNK, _MARGIN = 256, 32
-"""Frames solved together, and those on either side that are solved with them and thrown away."""
+_CHUNK = 256  # frames solved together
+_MARGIN = 32  # those on either side that are solved with them and thrown away
 
 _STILL = 1e-3  # a weight that moves less has arrived
 
@@ -35,13 +37,19 @@ def bounded(quadratic: np.ndarray, linear: np.ndarray, tie: np.ndarray, rounds: 
     if quadratic.shape not in ((count, width, width), (width, width)) or tie.shape != (width,):
         raise ValueError(f"quadratic: {quadratic.shape} and tie {tie.shape} do not fit linear {linear.shape}")
     result = np.empty((count, width))
-    for first in range(0, count, _CHUNK):
-        low, high = max(0, first - _MARGIN), min(count, first + _CHUNK + _MARGIN)
-        piece = np.broadcast_to(quadratic if quadratic.ndim == 2 else quadratic[low:high], (high - low, width, width))
-        solved = _Chunk(piece, linear[low:high], tie).solve(rounds)
-        last = min(count, first + _CHUNK)
-        result[first:last] = solved[first - low:last - low]
+    for kept, wide in overlapping(count, _CHUNK):
+        length = wide.stop - wide.start
+        piece = np.broadcast_to(quadratic if quadratic.ndim == 2 else quadratic[wide], (length, width, width))
+        solved = _Chunk(piece, linear[wide], tie).solve(rounds)
+        result[kept] = solved[kept.start - wide.start:kept.stop - wide.start]
     return result
+
+
+def overlapping(count: int, chunk: int) -> Iterator[tuple[slice, slice]]:
+    """Pieces of up to `chunk` of `count` frames, each with the wider piece to solve for it: further frames hardly matter."""
+    for first in range(0, count, chunk):
+        last = min(count, first + chunk)
+        yield slice(first, last), slice(max(0, first - _MARGIN), min(count, last + _MARGIN))
 
 
 class _Chunk:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..types import CANONICAL_LANDMARKS, LANDMARKS, CameraTrack, MotionSequence
+from ..types import CANONICAL_LANDMARKS, EXPRESSIONS, LANDMARKS, CameraTrack, MotionSequence
 from . import landmarks as lm
 from .arkit import GAZE, MOUTH, indices
 from .basis import FaceBasis, load_basis, view_direction
-from .bounded import bounded
+from .bounded import bounded, overlapping
 
 _OUTER_CORNERS_68 = (36, 45)
 _NOISE = (1e-6, 3e-3)  # what the noise of 3D landmarks is kept between: rounding of files, and faces of nobody [m]
@@ -39,25 +39,34 @@ class Solved:
 
     Attributes:
         expression: [T,52] float32 weights in [0,1].
-        residual: [T] mean distance of the landmarks from those of the weights, over that of the outer eye corners.
+        missed: [T,L,3] the landmarks less those of the weights [m], or [T,L,2] in the image [px].
+        size: [T] distance of the outer eye corners at rest, in the same unit.
         neutral: [L,3] the person's landmarks at rest in head space [m].
     """
 
     expression: np.ndarray
-    residual: np.ndarray
+    missed: np.ndarray
+    size: np.ndarray
     neutral: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """[T] mean distance of the landmarks from those of the weights, over that of the outer eye corners."""
+        return np.linalg.norm(self.missed, axis=-1).mean(-1) / np.maximum(self.size, 1e-9)
 
 
 def solve_landmarks(
-    landmarks: np.ndarray, fps: float, neutral: np.ndarray | None = None, basis: FaceBasis | None = None,
+    landmarks: np.ndarray, fps: float, neutral: np.ndarray | None = None, noise: float | None = None,
+    basis: FaceBasis | None = None,
 ) -> Solved:
     """Weights of 3D landmarks in head space.
 
     Args:
-        landmarks: [T,68,3] iBUG or [T,478,3] MediaPipe points on the skin, in head space [m].
+        landmarks: [T,68,3] iBUG, or [T,468 or 478,3] MediaPipe points on the skin, in head space [m].
         fps: frames per second.
-        neutral: [68,3] or [478,3] the same points of the same head at rest [m]; None for canonical landmarks, which lie
+        neutral: [L,3] the same points of the same head at rest [m]; None for canonical landmarks, which lie
             on the basis' mean identity. `alignment.to_head_space` finds it for other heads.
+        noise: standard deviation of a coordinate, model error included [m]; None to measure it.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -71,16 +80,23 @@ def solve_landmarks(
     parts = expression.reshape(len(expression), neutral.size)  # [52,3L]
     data, beliefs = parts @ parts.T, _Beliefs.at(fps)
     moved = (landmarks - neutral).reshape(len(landmarks), parts.shape[1])
-    sample = moved[_spread(len(moved))]
-
-    noise = _NOISE[1] / 3
-    for _ in range(7 if len(sample) else 0):  # a smaller noise bends the weights less to rest, which shows a smaller one
-        weights = bounded(data / noise**2 + beliefs.precision, sample @ parts.T / noise**2, 0 * beliefs.tie)
-        noise = float(np.clip(_SHARED * np.sqrt(np.mean((sample - weights @ parts) ** 2)), *_NOISE))
+    if noise is None:
+        noise = _noise(moved[_spread(len(moved))], parts, beliefs)
     weights = bounded(data / noise**2 + beliefs.precision, moved @ parts.T / noise**2, beliefs.tie)
     missed = (moved - weights @ parts).reshape(*landmarks.shape)
-    residual = np.linalg.norm(missed, axis=-1).mean(-1) / _eye_distance(neutral)
-    return Solved(weights.astype(np.float32), residual, neutral.astype(np.float32))
+    size = np.full(len(missed), _eye_distance(neutral))
+    return Solved(weights.astype(np.float32), missed, size, neutral.astype(np.float32))
+
+
+def _noise(moved: np.ndarray, parts: np.ndarray, beliefs: "_Beliefs") -> float:
+    """Standard deviation of coordinates [T,3L] that weights of `parts` [52,3L] are to explain [m]."""
+    noise = _NOISE[1] / 3
+    for _ in range(7 if len(moved) else 0):  # a smaller noise bends the weights less to rest, which shows a smaller one
+        weights = bounded(parts @ parts.T / noise**2 + beliefs.precision, moved @ parts.T / noise**2, 0 * beliefs.tie)
+        before, noise = noise, float(np.clip(_SHARED * np.sqrt(np.mean((moved - weights @ parts) ** 2)), *_NOISE))
+        if abs(noise - before) < 0.05 * before:
+            break
+    return noise
 
 
 def solve_image(
@@ -90,10 +106,10 @@ def solve_image(
     """Weights of MediaPipe's landmarks in the images of a known camera, with its known errors allowed for.
 
     Args:
-        landmarks: [T,478,2] or, its 68 iBUG points, [T,68,2] [px].
+        landmarks: [T,478,2], without irises [T,468,2], or the 68 iBUG points [T,68,2] [px].
         camera: intrinsics, and the head's pose in every frame.
         identity: [K] the person's coefficients on the basis; None for the mean identity.
-        shifts: [478,3] or [68,3] what the basis lacks of this person [m]; None to measure it in the clip.
+        shifts: [L,3] what the basis lacks of this person [m]; None to measure it in the clip.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -108,10 +124,12 @@ def solve_image(
         shifts = seen.person(_spread(len(landmarks)), beliefs)
     elif shifts.shape != seen.neutral.shape:
         raise ValueError(f"shifts: expected shape {seen.neutral.shape}, got {shifts.shape}")
-    quadratic, linear = seen.normal(np.arange(len(landmarks)), shifts)
-    weights = bounded(quadratic + beliefs.precision, linear, beliefs.tie)
-    neutral = seen.neutral + shifts
-    return Solved(weights.astype(np.float32), seen.residual(weights, shifts), neutral.astype(np.float32))
+    weights, neutral = np.empty((len(landmarks), EXPRESSIONS)), seen.neutral + shifts
+    for kept, wide in overlapping(len(landmarks), 2048):  # in bounded memory
+        quadratic, linear = seen.normal(np.arange(wide.start, wide.stop), shifts)
+        solved = bounded(quadratic + beliefs.precision, linear, beliefs.tie)
+        weights[kept] = solved[kept.start - wide.start:kept.stop - wide.start]
+    return Solved(weights.astype(np.float32), *seen.missed(weights, shifts), neutral.astype(np.float32))
 
 
 def arkit_residual(motion: MotionSequence) -> float:
@@ -190,7 +208,7 @@ class _Seen:
         self.slid = np.einsum("tv,vlc->tlc", view_direction(self.rotation, self.translation), slopes)
         self.landmarks, self.camera = landmarks, camera
         trust = lm.landmark_trust()[points]
-        self.noise = _DETECTED * (2 if len(points) == LANDMARKS else 1)  # so dense, four count as one
+        self.noise = _DETECTED * (1 if len(points) == CANONICAL_LANDMARKS else 2)  # so dense, four count as one
         self.used = np.flatnonzero(trust)
         self.trust = trust[self.used]
         place = {point: i for i, point in enumerate(points[self.used])}
@@ -251,27 +269,26 @@ class _Seen:
         result[pairs] += shape.mean(1, keepdims=True) - shape
         return result
 
-    def residual(self, weights: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        """[T] mean distance of all landmarks from the projected ones, over that of the projected outer eye corners."""
-        corners = lm.MEDIAPIPE_TO_68[list(_OUTER_CORNERS_68)] if len(self.neutral) == LANDMARKS else _OUTER_CORNERS_68
-        result = np.empty(len(weights))
+    def missed(self, weights: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[T,L,2] the landmarks less the projected ones, and [T] the distance of the projected outer eye corners [px]."""
+        one, other = _corners(len(self.neutral))
+        missed, size = np.empty_like(self.landmarks), np.empty(len(weights))
+        intrinsics = self.camera.intrinsics.astype(np.float64)
         for first in range(0, len(weights), _CHUNK):
             chunk = slice(first, first + _CHUNK)
             points = self.neutral + shifts + self.slid[chunk] + np.tensordot(weights[chunk], self.parts, 1)
-            turned = points @ self.rotation[chunk].transpose(0, 2, 1) + self.translation[chunk, None]
-            image = turned @ self.camera.intrinsics.astype(np.float64).T
+            image = (points @ self.rotation[chunk].transpose(0, 2, 1) + self.translation[chunk, None]) @ intrinsics.T
             image = image[..., :2] / image[..., 2:]
-            apart = np.linalg.norm(image[:, corners[0]] - image[:, corners[1]], axis=-1)
-            result[chunk] = np.linalg.norm(image - self.landmarks[chunk], axis=-1).mean(-1) / np.maximum(apart, 1e-6)
-        return result
+            missed[chunk] = self.landmarks[chunk] - image
+            size[chunk] = np.linalg.norm(image[:, one] - image[:, other], axis=-1)
+        return missed, size
 
 
 def _points(landmarks: np.ndarray, axes: int) -> np.ndarray:
     """Which of MediaPipe's points [L] landmarks [T,L,axes] are."""
-    known = {CANONICAL_LANDMARKS: lm.MEDIAPIPE_TO_68, LANDMARKS: np.arange(LANDMARKS)}
-    if landmarks.ndim != 3 or landmarks.shape[1] not in known or landmarks.shape[2] != axes:
-        raise ValueError(f"landmarks: expected shape (frames, 68 or 478, {axes}), got {landmarks.shape}")
-    return known[landmarks.shape[1]]
+    if landmarks.ndim != 3 or landmarks.shape[1] not in (68, 468, 478) or landmarks.shape[2] != axes:
+        raise ValueError(f"landmarks: expected shape (frames, 68, 468 or 478, {axes}), got {landmarks.shape}")
+    return lm.MEDIAPIPE_TO_68 if landmarks.shape[1] == 68 else np.arange(landmarks.shape[1])
 
 
 def _spread(count: int) -> np.ndarray:
@@ -279,8 +296,13 @@ def _spread(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(int))
 
 
+def _corners(points: int) -> np.ndarray:
+    """[2] the outer eye corners among 68 or MediaPipe's points."""
+    corners = np.array(_OUTER_CORNERS_68)
+    return corners if points == CANONICAL_LANDMARKS else lm.MEDIAPIPE_TO_68[corners]
+
+
 def _eye_distance(points: np.ndarray) -> float:
-    """Distance of the outer eye corners of [68 or 478,3], in its unit."""
-    corners = list(_OUTER_CORNERS_68)
-    one, other = points[lm.MEDIAPIPE_TO_68[corners] if len(points) == LANDMARKS else corners]
+    """Distance of the outer eye corners of [L,3], in its unit."""
+    one, other = points[_corners(len(points))]
     return float(np.linalg.norm(one - other))

@@ -24,6 +24,7 @@ class Format:
         title: for people.
         module: in this package.
         writes, reads: which of both it can.
+        untimed: its files may say no frame rate: `read(path, fps)`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Format:
     module: str
     writes: bool = True
     reads: bool = True
+    untimed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class WriteOptions:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", (".npz",), "motion of this package", "npz"),
+    Format("npz", (".npz",), "motion of this package", "npz", untimed=True),
     Format("livelink", (".csv",), "Live Link Face", "livelink"),
     Format("json", (".json",), "JSON", "jsonfile"),
     Format("bvh", (".bvh",), "BVH", "bvh"),
@@ -65,6 +67,7 @@ FORMATS: tuple[Format, ...] = (
     Format("usd", (".usda", ".usdc", ".usdz", ".usd"), "USD", "usd"),
     Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
+    Format("landmarks", (".npy",), "landmarks", "landmarks", writes=False, untimed=True),
     Format("glb", (".glb",), "glTF 2.0", "gltf"),
     Format("gltf", (".gltf",), "glTF 2.0 as text", "gltf"),
     Format("vrma", (".vrma",), "VRM animation", "vrma"),
@@ -94,8 +97,11 @@ def written_endings() -> tuple[str, ...]:
     return tuple(dict.fromkeys(ending for format in FORMATS if format.writes for ending in format.endings))
 
 
-def read_motion(path: str | Path) -> MotionSequence:
+def read_motion(path: str | Path, fps: float | None = None) -> MotionSequence:
     """Motion from a file of any format that can be read.
+
+    Args:
+        fps: frames per second of a file that does not say it.
 
     Raises:
         UserError: no such file, a format that cannot be read, or contents that are damaged or hostile.
@@ -107,7 +113,7 @@ def read_motion(path: str | Path) -> MotionSequence:
     if not format.reads:
         raise UserError(f"{path}: {format.title} can only be written; give one of "
                         + ", ".join(ending for other in FORMATS if other.reads for ending in other.endings))
-    motion = _module(format).read(path)
+    motion = _module(format).read(path, *([fps] if format.untimed else []))
     return motion if format.name == "npz" else motion.after(f"read {path.name} ({format.title})")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..types import MotionSequence
-from . import WriteOptions
+from . import WriteOptions, landmarks
 from .guard import check_fps, check_frames, check_weights
 
 
@@ -13,8 +13,14 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
     motion.save(path)
 
 
-def read(path: Path) -> MotionSequence:
-    """Read what `write` wrote. Raises UserError: see `MotionSequence.load`, or values that no motion has."""
+def read(path: Path, fps: float | None = None) -> MotionSequence:
+    """Read what `write` wrote, or landmarks (`landmarks.read`, which `fps` is for) in a file of that ending.
+
+    Raises:
+        UserError: see `MotionSequence.load`, or values that no motion has.
+    """
+    if landmarks.holds_landmarks(path):
+        return landmarks.read(path, fps).after(f"read {path.name} (landmarks)")
     motion = MotionSequence.load(path)
     check_frames(len(motion), path)
     check_fps(motion.fps, path)

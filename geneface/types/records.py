@@ -72,11 +72,11 @@ def read_npz(path: Path, limit: int) -> dict[str, np.ndarray]:
             plain = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
             require(plain, f"{name}: packed in another way than numpy does")
             with archive.open(entry) as file:
-                arrays[name] = _read_npy(file, name, entry.file_size)
+                arrays[name] = read_npy(file, name, entry.file_size)
     return arrays
 
 
-def _read_npy(file, name: str, size: int) -> np.ndarray:
+def read_npy(file, name: str, size: int) -> np.ndarray:
     """The array of an npy of `size` bytes. numpy's own reader makes room for whatever its header claims."""
     version = np.lib.format.read_magic(file)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
