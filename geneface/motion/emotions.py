@@ -55,7 +55,7 @@ class Emotion:
 
 EMOTIONS: dict[str, Emotion] = {
     "happy": Emotion("6+12+25", {
-        "cheekSquint*": 0.6, "eyeSquint*": 0.25, "mouthSmile*": 0.65, "mouthDimple*": 0.1, "browOuterUp*": 0.08,
+        "cheekSquint*": 0.65, "eyeSquint*": 0.25, "mouthSmile*": 0.75, "mouthDimple*": 0.1, "browOuterUp*": 0.08,
         "mouthUpperUp*": 0.1}),
     "sad": Emotion("1+4+15+17", {
         "browInnerUp": 0.75, "browDown*": 0.2, "eyeBlink*": 0.12, "eyeSquint*": 0.15, "mouthFrown*": 0.6,
