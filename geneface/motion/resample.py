@@ -51,11 +51,17 @@ def at_rate(motion: MotionSequence, fps: float) -> MotionSequence:
     if frames > _MOST_FRAMES:
         raise UserError(f"the motion would have {frames} frames; at most {_MOST_FRAMES}: cut it, or take a lower rate")
     expression = resample_series(motion.expression, before, fps, bounds)
+    landmarks = load_basis().landmarks68(expression) + resample_series(beyond_weights(motion), before, fps)
     return replace(
-        motion, expression=expression, landmarks=load_basis().landmarks68(expression),
+        motion, expression=expression, landmarks=landmarks,
         blink=resample_series(motion.blink, before, fps, bounds), gaze=resample_series(motion.gaze, before, fps),
         head_pose=None if motion.head_pose is None else resample_poses(motion.head_pose, before, fps), fps=float(fps),
     )
+
+
+def beyond_weights(motion: MotionSequence) -> np.ndarray:
+    """[T, 68, 3] float32 what landmarks have that the weights do not say [m]; zeros for most motions."""
+    return (motion.landmarks - load_basis().landmarks68(motion.expression)).astype(np.float32)
 
 
 def resample_poses(poses: np.ndarray, fps: float, wanted: float) -> np.ndarray:

@@ -325,6 +325,20 @@ def test_loop_has_no_seam():
             edits.loop(motion, **bad)
 
 
+def test_landmarks_of_their_own_are_kept():
+    motion = talk()
+    own = np.zeros((FRAMES, 68, 3), np.float32)
+    own[:, 48, 0], own[:, 8, 1] = 0.002, 0.001 * np.sin(np.arange(FRAMES) / 5)  # the right corner, and the chin
+    shifted = replace(motion, landmarks=motion.landmarks + own)
+    for line in ("mouth 1.5", "smooth 0.04", "gaze 5,0", "resample 30", "stretch 0.5", "cut 1,3", "loop 2x", "mirror"):
+        plain, mine = edits.apply(motion, line), edits.apply(shifted, line)
+        np.testing.assert_array_equal(plain.expression, mine.expression)
+        moved = mine.landmarks - plain.landmarks
+        corner, sign = (54, -1) if line == "mirror" else (48, 1)
+        np.testing.assert_allclose(moved[:, corner, 0], sign * 0.002, atol=2e-6, err_msg=line)
+        assert moved[:, 8, 1].std() > 4e-4
+
+
 def test_style_of_a_livelier_person():
     quiet = edits.expression(edits.head(talk(), 0.5), 0.5)
     lively = talk()

@@ -5,7 +5,7 @@
     motion = edits.mouth(motion, 1.2)
     motion = edits.apply(motion, "emotion happy:0.5", "cut 1,4")
 
-Weights stay within [0, 1], landmarks are those of the weights, and every edit of the command line adds its line to the
+Weights stay within [0, 1], landmarks move as the weights do, and every edit of the command line adds its line to the
 motion's history, in the words of the command line. What `geneface speak` does beyond speech (`behaviour`) adds none.
 """
 from __future__ import annotations

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ...face.arkit import ARKIT_NAMES, GAZE, mirrored
+from ...face.basis import load_basis
+from ...face.landmarks import MEDIAPIPE_TO_68
 from ...types import MotionSequence
 from ..emotions import BLOCKING, REGIONS, emotion_of, regions_of
+from ..resample import beyond_weights, steady_quaternions
 from .weights import (
     LIDS, checked, close_lips, closed_gap, keep_closures, lip_gap, opened, scale_openers, speaking, with_weights,
 )
@@ -86,8 +89,6 @@ def smooth(motion: MotionSequence, seconds: float) -> MotionSequence:
     from scipy.ndimage import gaussian_filter1d, maximum_filter1d
     from scipy.spatial.transform import Rotation
 
-    from ..resample import steady_quaternions
-
     seconds = checked("smooth", seconds, 0, 2)
     if seconds == 0 or len(motion) < 2:
         return motion
@@ -120,4 +121,12 @@ def mirror(motion: MotionSequence) -> MotionSequence:
     if motion.head_pose is not None:
         flip = np.diag([-1.0, 1.0, 1.0, 1.0])
         changes["head_pose"] = flip @ motion.head_pose @ flip
-    return replace(with_weights(motion, motion.expression[:, _MIRRORED]), **changes).after("mirror")
+    weights = motion.expression[:, _MIRRORED]
+    own = beyond_weights(motion)[:, _mirrored_landmarks()] * np.array([-1, 1, 1], np.float32)
+    return replace(motion, expression=weights, landmarks=load_basis().landmarks68(weights) + own, **changes).after("mirror")
+
+
+def _mirrored_landmarks() -> list[int]:
+    """Of each of the 68, the one on the other side."""
+    place = {int(point): k for k, point in enumerate(MEDIAPIPE_TO_68)}
+    return [place[int(point)] for point in load_basis().landmark_mirror[MEDIAPIPE_TO_68]]

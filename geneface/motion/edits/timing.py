@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import UserError
-from ...face.basis import load_basis
 from ...formats.guard import MAX_FRAMES
 from ...types import MotionSequence
 from ..head import blend_poses
@@ -143,7 +142,6 @@ def _blend(first: MotionSequence, second: MotionSequence) -> MotionSequence:
         return ((1 - weight) * one + weight * other).astype(np.float32)
 
     changes = {name: faded(name) for name in _SERIES}
-    changes["landmarks"] = load_basis().landmarks68(changes["expression"])
     if first.head_pose is not None:
         changes["head_pose"] = blend_poses(first.head_pose, second.head_pose, share)
     return replace(first, **changes)

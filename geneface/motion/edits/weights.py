@@ -11,6 +11,7 @@ from ...errors import UserError
 from ...face.arkit import ARKIT_NAMES, indices
 from ...face.basis import load_basis
 from ...types import EXPRESSIONS, MotionSequence
+from ..resample import beyond_weights
 
 EYES = np.char.startswith(ARKIT_NAMES, "eye")
 """[52] bool: weights that speech and silence leave alone."""
@@ -24,11 +25,11 @@ _BREATHING_SPACE = 0.25  # [s] over which that is felt
 
 
 def with_weights(motion: MotionSequence, weights: np.ndarray) -> MotionSequence:
-    """`motion` with other expression weights [T, 52], cut to [0, 1], and the landmarks that they make."""
+    """`motion` with other expression weights [T, 52], cut to [0, 1], and landmarks moved as they move."""
     weights = np.clip(weights, 0, 1).astype(np.float32)
     if np.array_equal(weights, motion.expression):
         return motion
-    return replace(motion, expression=weights, landmarks=load_basis().landmarks68(weights))
+    return replace(motion, expression=weights, landmarks=load_basis().landmarks68(weights) + beyond_weights(motion))
 
 
 def checked(name: str, value: float, low: float, high: float) -> float:
