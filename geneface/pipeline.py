@@ -95,7 +95,7 @@ def fit(
 def speak(
     avatar: Avatar | str | Path | None, audio: str | Path, out: str | Path | None = None,
     config: MotionConfig = MotionConfig(), stream: bool = False,
-    transcript: str | Path | None = None, words: str | Path | None = None,
+    transcript: str | Path | None = None, words: str | Path | None = None, edits: Iterable[str] = (),
 ) -> MotionSequence:
     """The motion of a face that says `audio`.
 
@@ -106,18 +106,21 @@ def speak(
         stream: the motion as it would be live, 0.3 s behind the sound.
         transcript: the English text that is said, or a file with it, to keep when each word is said in the motion.
         words: instead, a file that says when (see `speech.words.read_words`).
+        edits: of the motion, in words: "mouth 1.2" (see `geneface.motion.edits`).
 
     Raises:
-        UserError: the sound cannot be used, or the text does not fit it.
+        UserError: the sound cannot be used, the text does not fit it, or an edit cannot be made.
     """
     import numpy as np
 
     from .formats import write_motion, written_endings
     from .media import read_audio
+    from .motion.language import read_edits
     from .motion.predict import predict
     from .motion.stream import live
     from .speech.features import extract
 
+    change = read_edits(edits)
     if out is not None:
         check_output(out, *written_endings())
     avatar = None if avatar is None else _avatar(avatar)
@@ -128,7 +131,7 @@ def speak(
     source = f"speech: {Path(audio).name}"
     motion = (live(samples, avatar, config, source) if stream
               else predict(extract(samples), avatar, config, source=source))
-    motion = motion.after(f"speak {Path(audio).name}", words=said)
+    motion = change(motion.after(f"speak {Path(audio).name}", words=said))
     if out is not None:
         write_motion(motion, out)
     return motion
@@ -138,7 +141,7 @@ def speak(
 def render(
     avatar: Avatar | str | Path, motion: MotionSequence | str | Path | None, out: str | Path,
     config: RenderConfig = RenderConfig(), audio: str | Path | None = None,
-    motion_config: MotionConfig = MotionConfig(), video: str | Path | None = None,
+    motion_config: MotionConfig = MotionConfig(), video: str | Path | None = None, edits: Iterable[str] = (),
 ) -> "RenderResult":
     """A video of the avatar making the motion, or what somebody does in `video`, or else saying `audio`.
 
@@ -148,13 +151,16 @@ def render(
         out: the video; with `config.frame` "alpha" and no ending, or "depth" or "normals", a folder of PNGs.
         audio: sound of the video; None for a silent one, or with `video` for its own.
         video: of anybody, in place of a motion; `config.transfer` says what of it is taken over.
+        edits: of the motion, in words: "mouth 1.2" (see `geneface.motion.edits`).
 
     Raises:
         UserError: no motion, video or audio, too many of them, or something cannot be used.
     """
     from .frame.choice import ALPHA, MAPS, check_framing
+    from .motion.language import read_edits
     from .render import render as run
 
+    change = read_edits(edits)
     if config.frame not in (ALPHA, *MAPS):
         check_output(out, ".mp4", ".m4v", ".mov", ".mkv")
     avatar = _avatar(avatar)
@@ -167,7 +173,7 @@ def render(
         if audio is None:
             raise UserError("render: nothing to say; give --audio, --motion or --video")
         motion = speak(avatar, audio, None, motion_config)
-    return run(avatar, _motion(motion), out, config, audio)
+    return run(avatar, change(_motion(motion)), out, config, audio)
 
 
 def _driven(

@@ -142,7 +142,7 @@ def test_help_says_units(capsys, monkeypatch, verb, units):
 
 
 def test_json_is_the_last_line_and_has_every_key(capsys, monkeypatch, tmp_path):
-    def speak(avatar, audio, out, config, stream, transcript, words):
+    def speak(avatar, audio, out, config, stream, transcript, words, edits):
         print("a library that talks")
         return motion(50)
 

@@ -24,6 +24,15 @@ Device = Annotated[
     typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... Default: the GPU where one is usable."),
 ]
 
+Edits = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--edit",
+        metavar="'EDIT VALUE'",
+        help="Change the motion, as --edit 'mouth 1.2'; may be repeated. Edits: geneface motion edit --help.",
+    ),
+]
+
 
 def show(result: dict[str, Any], as_json: bool, keys: tuple[str, ...] = ()) -> None:
     """Print the results: for people line by line, or as one line of JSON.

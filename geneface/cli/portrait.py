@@ -11,7 +11,7 @@ import typer
 from ..config import EvaluateConfig, FitConfig, MotionConfig, PrepareConfig, RenderConfig, presets, resolve
 from ..errors import UserError
 from ..progress import say
-from .common import AsJson, ConfigFile, Device, Settings, show
+from .common import AsJson, ConfigFile, Device, Edits, Settings, show
 
 PREPARE_KEYS = (
     "frames",
@@ -154,6 +154,7 @@ def speak(
     words: Annotated[
         Optional[Path], typer.Option(metavar="FILE", help='When words are said, as JSON: [[0.1, 0.4, "hello"], ...].')
     ] = None,
+    edits: Edits = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: AsJson = False,
@@ -167,7 +168,7 @@ def speak(
 
     options = resolve(MotionConfig(), "motion", None, config, settings or ())
     began = time.perf_counter()
-    motion = pipeline.speak(avatar, audio, output, options, stream, transcript, words)
+    motion = pipeline.speak(avatar, audio, output, options, stream, transcript, words, edits or ())
     spent = time.perf_counter() - began
     seconds = len(motion) / motion.fps
     result = {
@@ -228,6 +229,7 @@ def render(
     orbit: Annotated[
         Optional[float], typer.Option(help="Camera sways slowly by so many degrees to both sides.")
     ] = None,
+    edits: Edits = None,
     device: Device = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -245,7 +247,8 @@ def render(
     given = {"transfer": transfer, "frame": frame, "background": background, "original": original, "size": size, "yaw": yaw, "pitch": pitch,
              "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)
-    result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"), video)
+    result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"), video,
+                             edits or ())
     say("The video is marked as synthetic in its metadata. Say so where you show it.")
     show(asdict(result), as_json, RENDER_KEYS)
 

@@ -42,10 +42,19 @@ def apply(motion: MotionSequence, *lines: str) -> MotionSequence:
     Raises:
         UserError: no such edit, or its values cannot be read or are out of range.
     """
-    changes = [_change(line) for line in lines]  # what cannot be read is said before anything is done
-    for change in changes:
-        motion = change(motion)
-    return motion
+    return read_edits(lines)(motion)
+
+
+def read_edits(lines: Iterable[str]) -> Change:
+    """All of `lines` as one change, read before anything is done. Raises UserError: as `apply`."""
+    changes = [_change(line) for line in lines]
+
+    def change(motion: MotionSequence) -> MotionSequence:
+        for each in changes:
+            motion = each(motion)
+        return motion
+
+    return change
 
 
 def replay(motion: MotionSequence, history: Iterable[str]) -> MotionSequence:

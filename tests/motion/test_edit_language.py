@@ -119,3 +119,23 @@ def test_neutral_edits_write_the_motion_as_it_was(files):
     assert run(["motion", "edit", str(files / "a.npz"), "-o", str(files / "out.npz"), *words]) == 0
     after = read_motion(files / "out.npz")
     assert same(after, talk()) and after.history == () and np.isfinite(after.landmarks).all()
+
+
+def test_speech_is_edited_as_it_is_made(tmp_path):
+    import soundfile
+
+    from geneface import pipeline
+    from geneface.speech.features import load_encoder
+
+    time = np.arange(16000) / 16000
+    soundfile.write(tmp_path / "hum.wav", 0.1 * np.sin(2 * np.pi * 200 * time) * np.sin(2 * np.pi * 3 * time), 16000)
+    with pytest.raises(UserError, match="did you mean mouth"):  # before any work
+        pipeline.speak(None, tmp_path / "none.wav", edits=["muoth 2"])
+    try:
+        load_encoder()
+    except UserError as error:
+        pytest.skip(f"the speech encoder cannot be had here: {error}")
+    plain = pipeline.speak(None, tmp_path / "hum.wav")
+    edited = pipeline.speak(None, tmp_path / "hum.wav", edits=["emotion sad:0.5", "cut 0,0.4"])
+    assert edited.history == (*plain.history, "emotion sad:0.5", "cut 0,0.4")
+    assert same(edited, edits.apply(plain, "emotion sad:0.5", "cut 0,0.4"))
