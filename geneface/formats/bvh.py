@@ -153,6 +153,9 @@ def _in_world(joint: Joint, rows: np.ndarray):
     """Rotations [T] and places [T,3] of a joint."""
     turn, place = joint.rotation(rows), joint.place(rows)
     while (joint := joint.parent) is not None:
+        if not joint.channels:
+            place = place + joint.offset
+            continue
         above = joint.rotation(rows)
         turn, place = above * turn, above.apply(place) + joint.place(rows)
     return turn, place
@@ -226,10 +229,14 @@ def _rows(text: str, columns: int, path: Path) -> tuple[np.ndarray, float]:
         step = float("nan")
     if not step > 1e-9:
         raise UserError(f"{path}: a frame time of {head[2]} seconds; it must be more than 0")
-    lines = [line for line in text[head.end():].split("\n") if line and not line.isspace()]
     check_frames(int(head[1]), path)
+    if text.count("\n", head.end()) > 2 * int(head[1]) + 1000:  # before a list of them is made
+        raise UserError(f"{path}: says {head[1]} frames and has many more; the file is damaged")
+    lines = [line for line in text[head.end():].split("\n") if line and not line.isspace()]
     if len(lines) != int(head[1]):
         raise UserError(f"{path}: says {head[1]} frames and has {len(lines)}; the file is cut off or damaged")
+    if max(map(len, lines)) > 64 * (columns + 1):
+        raise UserError(f"{path}: a row is too long for {columns} channels; the file is damaged")
     try:
         rows = np.loadtxt(lines, np.float64, comments=None, ndmin=2)
     except ValueError as error:

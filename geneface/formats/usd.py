@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from ..errors import UserError
 from ..extras import need
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.motion import motion_from_weights
 from ..media.writing import writing
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import MAX_BYTES, check_fps, check_frames
+from .guard import check_fps, check_frames, read_bytes
 from .headmesh import load_head
 from .pose import poses
 from .usda import JOINTS, usda
+
+MAX_USD_BYTES, MAX_NESTING = 1 << 28, 500
 
 
 def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
@@ -66,15 +68,30 @@ def read(path: Path) -> MotionSequence:
     need("usd", f"{path}: reading USD")
     from pxr import Sdf, Tf
 
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path}: more than {MAX_BYTES / 1e6:.0f} MB is more than a motion; cut it to parts")
+    _check_nesting(read_bytes(path, MAX_USD_BYTES), path)
     try:
         layer = Sdf.Layer.OpenAsAnonymous(str(path))
         if layer is None:
             raise UserError(f"{path}: is no readable USD file; write it again")
         return _motion(layer, path)
-    except Tf.ErrorException as error:
-        raise UserError(f"{path}: is no readable USD file ({one_line(error)[:120]}); write it again") from error
+    except (Tf.ErrorException, UnicodeDecodeError):  # what the first says may itself be no text
+        raise UserError(f"{path}: is no readable USD file; write it again") from None
+
+
+def _check_nesting(content: bytes, path: Path) -> None:
+    """Raise UserError where brackets of a text, or of a package's texts, are so deep in each other that the library,
+    which calls itself for each, would run out of stack."""
+    if content.startswith(b"PXR-USDC"):
+        return
+    step = np.zeros(256, np.int8)
+    step[[*b"([{"]], step[[*b")]}"]] = 1, -1
+    depth = 0
+    for start in range(0, len(content), 1 << 20):
+        depths = depth + np.cumsum(step[np.frombuffer(content[start:start + (1 << 20)], np.uint8)], dtype=np.int64)
+        if not content.startswith(b"PK"):
+            depth = int(depths[-1])
+        if depths.max() > MAX_NESTING:
+            raise UserError(f"{path}: brackets more than {MAX_NESTING} deep; this is no motion")
 
 
 def _motion(layer: Any, path: Path) -> MotionSequence:

@@ -204,6 +204,8 @@ def test_every_cut_of_a_file_is_refused(tmp_path):
     "HIERARCHY\nROOT a\n{\n" + "JOINT a\n{\n" * 100_000 + "MOTION\nFrames: 1\nFrame Time: 0.1\n1\n",
     "HIERARCHY\n" + "ROOT a\n{\n}\n" * 100_000 + "MOTION\nFrames: 1\nFrame Time: 0.1\n1\n",
     "HIERARCHY\n" + "\n" * 3_000_000 + "MOTION\n" + "\n" * 3_000_000,
+    "HIERARCHY\nROOT Head\n{\nCHANNELS 1 Xrotation\n}\nMOTION\nFrames: 1\nFrame Time: 0.1\n" + "1\n" * 2_000_000,
+    "HIERARCHY\nROOT Head\n{\nCHANNELS 1 Xrotation\n}\nMOTION\nFrames: 1\nFrame Time: 0.1\n" + "1 " * 2_000_000,
     "HIERARCHY\n" + "{" * 200_000 + "\nMOTION\n",
     "HIERARCHY\n" + "}" * 200_000 + "\nMOTION\n",
     "HIERARCHY\n" + " " * 3_000_000,

@@ -208,6 +208,18 @@ def test_cut_files_and_junk_are_one_line(ending, pxr, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [
+    "#usda 1.0\n" + 'def "a" {\n' * 200_000 + "}\n" * 200_000,
+    "#usda 1.0\n(\n customLayerData = {" + "dictionary a = {" * 200_000 + "}" * 200_000 + "}\n)\n",
+    '#usda 1.0\ndef "a" { double a = ' + "(" * 20_000 + ")" * 20_000 + "}\n",
+])
+def test_deep_nesting_is_refused_before_the_library_sees_it(text, pxr, tmp_path):
+    """USD's parser overflows its stack on the first two."""
+    (tmp_path / "deep.usda").write_text(text)
+    with pytest.raises(UserError, match="brackets more than 500 deep"):
+        read_motion(tmp_path / "deep.usda")
+
+
 def test_files_that_it_refers_to_are_not_opened(pxr, tmp_path):
     write_motion(take(2), tmp_path / "secret.usda")
     (tmp_path / "m.usda").write_text('#usda 1.0\n(\n    subLayers = [@../../../secret.usda@, @./secret.usda@]\n)\n')
