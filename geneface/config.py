@@ -131,7 +131,7 @@ class MotionConfig:
     head_motion: float = 1.0  # how far a sampled head moves: 0 not, 1 as the person did
     breathing: float = 1.0  # strength of the small movement of jaw and head with the breath
     blink: float = 1.0  # how far blinks close the lids: 0 not, 1 all the way
-    blinks: str = "drawn"  # drawn; seconds ("0.8, 3.2"); or a motion file or prepared person to copy them from
+    blinks: str = "drawn"  # drawn; seconds ("0.8, 3.2"); or a motion, prepared person or avatar to copy them from
     blinks_per_minute: float = -1.0  # 0: none; below 0: as often as the person does
     gaze: float = 1.0  # strength of all eye movement
     gaze_degrees: float = -1.0  # standard deviation of small eye movements; 0: a fixed gaze; below 0: the person's own

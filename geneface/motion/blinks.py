@@ -8,8 +8,8 @@ import numpy as np
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES
 from ..speech.framing import runs
-from ..types import MotionSequence, PreparedPerson
 from .measures import MouthMeasures
+from .reference import reference_motion
 
 # Eyelid closure at 25 fps: about 80 ms down, 120 ms shut or nearly, 160-200 ms up (Trutoiu et al. 2011: fast down,
 # slower up).
@@ -100,8 +100,8 @@ def wanted_blinks(script: str, frames: int, fps: float, per_minute: float, shape
     """Eyelid closure as asked for.
 
     Args:
-        script: "drawn"; or when they begin, in seconds with commas between; or the file of a motion (.npz) or the
-            folder of a prepared person to copy them from (over and over where it is shorter).
+        script: "drawn"; or when they begin, in seconds with commas between; or a motion file, a prepared person's folder
+            or an avatar to copy them from (over and over where it is shorter).
         per_minute, shape: of blinks that are drawn or scripted.
 
     Returns:
@@ -115,23 +115,14 @@ def wanted_blinks(script: str, frames: int, fps: float, per_minute: float, shape
     try:
         times = np.array([float(time) for time in script.split(",") if time.strip()])
     except ValueError:
-        return _copied(Path(script), frames, fps)
+        if not Path(script).exists():
+            raise UserError(f"blinks: no file {script!r}; give one of these: a motion file, a prepared person, an avatar, "
+                            "seconds with commas between, or drawn") from None
+        other = reference_motion(script)
+        return copied_blinks(other.blink, other.fps, frames, fps)
     if not np.isfinite(times).all():
         raise UserError(f"blinks: {script!r} holds a time that is no number of seconds")
     return blink_curve(times, frames, fps, random, shape)
-
-
-def _copied(path: Path, frames: int, fps: float) -> np.ndarray:
-    if path.is_dir():
-        face = PreparedPerson.open(path).face
-        closure, rate = 1 - face.eye_open.mean(1), face.fps
-    elif path.suffix == ".npz":
-        motion = MotionSequence.load(path)
-        closure, rate = motion.blink, motion.fps
-    else:
-        raise UserError(f"blinks: {path} is no motion file (.npz) or prepared person; give one of these, seconds with "
-                        "commas between, or drawn")
-    return copied_blinks(closure, rate, frames, fps)
 
 
 def copied_blinks(closure: np.ndarray, rate: float, frames: int, fps: float) -> np.ndarray:

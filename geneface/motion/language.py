@@ -66,10 +66,12 @@ def _change(line: str) -> Change:
     name, _, text = line.strip().partition(" ")
     if name not in EDITS:
         nearest = difflib.get_close_matches(name, EDITS, n=1)
-        raise UserError(f"no edit {name!r}; " + (f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(EDITS)}"))
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(EDITS)}"
+        raise UserError(f"no edit {name!r}; {hint}")
     edit = EDITS[name]
     if bool(edit.values) != bool(text.strip()):
-        raise UserError(f"{name}: takes {edit.values}" if edit.values else f"{name}: takes no value, got {text.strip()!r}")
+        wanted = edit.values if edit.values else f"no value, got {text.strip()!r}"
+        raise UserError(f"{name}: takes {wanted}")
     return edit.read(text.strip())
 
 
@@ -152,7 +154,8 @@ def _cut(text: str) -> Change:
     begin, comma, end = text.partition(",")
     if not comma:
         raise UserError(f"cut: {text!r} must be FROM,TO in seconds; without TO, to the end")
-    return _change_of("cut", _number("cut", begin) if begin.strip() else 0.0, _number("cut", end) if end.strip() else None)
+    first = _number("cut", begin) if begin.strip() else 0.0
+    return _change_of("cut", first, _number("cut", end) if end.strip() else None)
 
 
 def _join(text: str) -> Change:
@@ -204,7 +207,8 @@ EDITS: dict[str, Edit] = {edit.name: edit for edit in (
     Edit("gaze-at", "X,Y,Z|camera[:STRENGTH]",
          "The eyes rest on a point, however the head turns: metres from the camera, right, down, away.", _gaze_at),
     Edit("style", "FILE[:STRENGTH]",
-         "Mouth opening, brows, head, gaze and blink rate as in another motion, prepared person or avatar.", _like("style")),
+         "Mouth opening, brows, head, gaze and blink rate as in another motion, prepared person or avatar.",
+         _like("style")),
     Edit("mirror", "", "Left for right.", lambda text: _change_of("mirror")),
     Edit("stretch", "FACTOR", "So many times as long: 1 as it is.", _gain("stretch")),
     Edit("cut", "FROM,TO", "Only these seconds; without TO, to the end.", _cut),

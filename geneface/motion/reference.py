@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import UserError
+from ..face.motion import motion_from_weights, tracked_motion
+from ..formats import format_of, read_motion
 from ..types import Avatar, MotionSequence, PreparedPerson
 
 
@@ -12,9 +15,6 @@ def reference_motion(path: str | Path) -> MotionSequence:
     Raises:
         UserError: it is none of these.
     """
-    from ..face.motion import motion_from_weights, tracked_motion
-    from ..formats import read_motion
-
     path = Path(path)
     if path.suffix.lower() == ".avatar":
         avatar = Avatar.load(path)
@@ -24,4 +24,8 @@ def reference_motion(path: str | Path) -> MotionSequence:
     if path.is_dir() and (path / "manifest.json").exists():
         person = PreparedPerson.open(path)
         return tracked_motion(person.face, person.camera, source=path.name)
+    try:
+        format_of(path)
+    except UserError as error:
+        raise UserError(f"{path}: is no motion file, prepared person or avatar; give one of these") from error
     return read_motion(path)

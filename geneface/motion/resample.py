@@ -80,8 +80,8 @@ def resample_poses(poses: np.ndarray, fps: float, wanted: float) -> np.ndarray:
 
 
 def steady_quaternions(poses: np.ndarray) -> np.ndarray:
-    """[R, 4] unit quaternions of rigid transforms [R, 4, 4], none of them opposite to the one before: curves that can be
-    filtered."""
+    """[R, 4] unit quaternions of rigid transforms [R, 4, 4], none of them opposite to the one before: curves that can
+    be filtered."""
     from scipy.spatial.transform import Rotation
 
     turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()

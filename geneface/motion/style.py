@@ -9,10 +9,11 @@ import numpy as np
 
 from ..errors import UserError
 from ..face.landmarks import LIPS_68, mouth_opening, mouth_width
-from ..types import Avatar, FaceTrack, MotionSequence, PreparedPerson, check_array, require
+from ..types import Avatar, FaceTrack, PreparedPerson, check_array, require
 from .behaviour import silence
 from .blinks import BLINK, rate_of, shape_of
 from .measures import MouthMeasures
+from .reference import reference_motion
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _AMPLITUDES = (0.4, 1.5)
@@ -114,7 +115,7 @@ class SpeakingStyle:
 
     @classmethod
     def of_file(cls, path: str | Path) -> "SpeakingStyle":
-        """Of an avatar, a motion file (.npz) or a prepared person's folder.
+        """Of an avatar, a prepared person's folder or a motion file of any format that can be read.
 
         Raises:
             UserError: it is none of these.
@@ -124,12 +125,10 @@ class SpeakingStyle:
             return cls.of_person(PreparedPerson.open(path))
         if path.suffix == ".avatar":
             return cls.of_avatar(Avatar.load(path))
-        if path.suffix == ".npz":
-            motion = MotionSequence.load(path)
-            if not len(motion):
-                raise UserError(f"style: {path} holds a motion of no frames; give another")
-            return cls.of_landmarks(motion.landmarks, motion.fps, None, motion.blink, motion.gaze, motion.head_pose)
-        raise UserError(f"style: {path} is no avatar, motion file (.npz) or prepared person; give one of these")
+        motion = reference_motion(path)
+        if not len(motion):
+            raise UserError(f"style: {path} holds a motion of no frames; give another")
+        return cls.of_landmarks(motion.landmarks, motion.fps, None, motion.blink, motion.gaze, motion.head_pose)
 
     @classmethod
     def usual(cls, opening_range: float) -> "SpeakingStyle":

@@ -66,7 +66,7 @@ def consistent(motion: MotionSequence) -> None:
     np.testing.assert_allclose(motion.landmarks, load_basis().landmarks68(weights), atol=1e-6)
     if motion.head_pose is not None:
         turned = motion.head_pose[:, :3, :3]
-        np.testing.assert_allclose(turned @ turned.transpose(0, 2, 1), np.tile(np.eye(3), (len(motion), 1, 1)), atol=1e-6)
+        assert np.abs(turned @ turned.transpose(0, 2, 1) - np.eye(3)).max(initial=0) < 1e-6
 
 
 OTHER = talk(60)
@@ -351,5 +351,5 @@ def test_style_of_a_livelier_person():
 
     for before, now, wanted in zip(spans(quiet), spans(after), spans(lively)):
         assert before < 0.7 * wanted and now == pytest.approx(wanted, rel=0.15)
-    with pytest.raises(UserError, match="a second at least"):
+    with pytest.raises(UserError, match="1 s or more"):
         edits.style(quiet, talk(10))

@@ -71,7 +71,8 @@ def look(motion: MotionSequence, gaze: np.ndarray, strength: float) -> MotionSeq
     gaze = strength * gaze
     if not gaze.any():
         return motion
-    return replace(with_weights(motion, turned_eyes(motion.expression, gaze)), gaze=(motion.gaze + gaze).astype(np.float32))
+    turned = with_weights(motion, turned_eyes(motion.expression, gaze))
+    return replace(turned, gaze=(motion.gaze + gaze).astype(np.float32))
 
 
 def pose_head(motion: MotionSequence, poses: np.ndarray, strength: float) -> MotionSequence:

@@ -46,7 +46,8 @@ def blink_at(motion: MotionSequence, times: Sequence[float], strength: float = 1
     """Other blinks in place of those there are, which begin at `times` [s]; `strength` as in `blink_rate`."""
     starts = np.array(times, np.float64).reshape(-1)
     if not (np.isfinite(starts).all() and (starts >= 0).all() and (starts <= motion.seconds).all()):
-        raise UserError(f"blink-at: times must lie from 0 to {motion.seconds:g} s, got {','.join(f'{t:g}' for t in starts)}")
+        given = ",".join(f"{time:g}" for time in starts)
+        raise UserError(f"blink-at: times must lie from 0 to {motion.seconds:g} s, got {given}")
     curve = blink_curve(starts, len(motion), motion.fps, np.random.default_rng(0), shape_of(motion.blink, motion.fps))
     return _replaced(motion, curve, strength, "blink-at", ",".join(f"{time:g}" for time in starts))
 

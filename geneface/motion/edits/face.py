@@ -46,7 +46,8 @@ def expression(motion: MotionSequence, gain: float) -> MotionSequence:
     return with_weights(motion, weights).after(f"expression {gain:g}")
 
 
-def emotion(motion: MotionSequence, name: str, strength: float = 1.0, regions: Sequence[str] = REGIONS) -> MotionSequence:
+def emotion(motion: MotionSequence, name: str, strength: float = 1.0,
+            regions: Sequence[str] = tuple(REGIONS)) -> MotionSequence:
     """A feeling on top of what the face does; see `motion.emotions`.
 
     A blink goes through the eyes' part. While the mouth speaks, its part is less, leaves the jaw alone and lets the
@@ -123,7 +124,8 @@ def mirror(motion: MotionSequence) -> MotionSequence:
         changes["head_pose"] = flip @ motion.head_pose @ flip
     weights = motion.expression[:, _MIRRORED]
     own = beyond_weights(motion)[:, _mirrored_landmarks()] * np.array([-1, 1, 1], np.float32)
-    return replace(motion, expression=weights, landmarks=load_basis().landmarks68(weights) + own, **changes).after("mirror")
+    landmarks = load_basis().landmarks68(weights) + own
+    return motion.after("mirror", expression=weights, landmarks=landmarks, **changes)
 
 
 def _mirrored_landmarks() -> list[int]:

@@ -38,8 +38,8 @@ def style(motion: MotionSequence, reference: MotionSequence, strength: float = 1
     """
     strength = checked("style", strength, 0, 1)
     if reference.seconds < _LEAST_SECONDS:
-        raise UserError(f"style: {name or reference.source} lasts {reference.seconds:g} s; give a reference of a second "
-                        "at least")
+        raise UserError(f"style: {name or reference.source} lasts {reference.seconds:g} s; give a reference of "
+                        f"{_LEAST_SECONDS:g} s or more")
     if strength == 0 or not len(motion):
         return motion
     own, other = _style(motion), _style(reference)

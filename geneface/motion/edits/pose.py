@@ -22,8 +22,8 @@ def head(motion: MotionSequence, gain: float) -> MotionSequence:
     if gain == 1 or not len(motion):
         return motion
     if motion.head_pose is None:
-        raise UserError("head: the motion has no head pose; speak with an avatar and --set head=sample, or take a motion "
-                        "that has one")
+        raise UserError("head: the motion has no head pose; speak with an avatar and --set head=sample, or take a "
+                        "motion that has one")
     pose = motion.head_pose.astype(np.float64)
     turned, place = Rotation.from_matrix(pose[:, :3, :3]), pose[:, :3, 3]
     mean = turned.mean()

@@ -21,7 +21,7 @@ _OPENERS = tuple(indices("jawOpen", "mouthLowerDown*", "mouthUpperUp*"))
 _CLOSER = ARKIT_NAMES.index("mouthClose")
 _CLOSED_QUANTILE, _CLOSED_M = 0.02, 0.002  # of a clip's gaps; a clip whose lips are never nearer has no closure
 _MOVING = (0.004, 0.016)  # [m/s] of the lower lip against the upper: below, at rest; above, in speech
-_BREATHING_SPACE = 0.25  # [s] over which that is felt
+_FELT, _NEAR = 0.12, 0.35  # [s] over which that is felt, and how far from it a mouth still counts as speaking
 
 
 def with_weights(motion: MotionSequence, weights: np.ndarray) -> MotionSequence:
@@ -97,12 +97,14 @@ def keep_closures(weights: np.ndarray, before: np.ndarray, share: np.ndarray | f
 
 
 def speaking(weights: np.ndarray, fps: float) -> np.ndarray:
-    """[T] in [0, 1]: whether the mouth moves as in speech, felt over a quarter of a second."""
-    from scipy.ndimage import gaussian_filter1d
+    """[T] in [0, 1]: whether the mouth moves as in speech, within a third of a second: p, b and m are short of movement
+    themselves, but near it."""
+    from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
     if len(weights) < 2:
         return np.zeros(len(weights))
     speed = np.abs(np.gradient(lip_gap(weights))) * fps
     low, high = _MOVING
-    share = np.clip((gaussian_filter1d(speed, _BREATHING_SPACE * fps, mode="nearest") - low) / (high - low), 0, 1)
-    return share * share * (3 - 2 * share)
+    share = np.clip((gaussian_filter1d(speed, _FELT * fps, mode="nearest") - low) / (high - low), 0, 1)
+    share = maximum_filter1d(share * share * (3 - 2 * share), 2 * round(_NEAR * fps) + 1)
+    return gaussian_filter1d(share, _FELT * fps, mode="nearest")
