@@ -32,7 +32,7 @@ def write_film(path: Path, takes: tuple[Take, ...], audio: Path | None = None,
     """
     frames, fps = max(len(take) for take in takes), takes[0].motion.fps
     seconds = frames / fps
-    wave = None if audio is None else outline(read_sound(audio, seconds), round(seconds * _OUTLINE), seconds)
+    wave = None if audio is None else outline(read_sound(audio, seconds), _OUTLINE)
     width = _HEAD if len(takes) == 1 else _HEADS
     painter = HeadPainter(width, HEIGHT, tuple(channel / 255 for channel in BACKGROUND))
     chart = Chart(takes, WIDTH - width * len(takes), HEIGHT, seconds, wave, _OUTLINE, difference)

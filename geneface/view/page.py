@@ -78,8 +78,7 @@ def write_page(path: Path, takes: tuple[Take, ...], audio: Path | None = None,
         arrays.add("distance", difference.distance)
     sound = None if audio is None else read_sound(audio, seconds)
     if sound is not None:
-        loud = outline(sound, max(1, round(seconds * _OUTLINE)), seconds)
-        arrays.add("wave", np.round(255 * loud).astype(np.uint8))
+        arrays.add("wave", np.round(255 * outline(sound, _OUTLINE)).astype(np.uint8))
     words = next((take.motion.words for take in takes if take.motion.words), ())
     data = {
         "fps": fps, "frames": frames, "seconds": seconds, "waveRate": _OUTLINE, "words": words, "names": ARKIT_NAMES,

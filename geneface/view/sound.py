@@ -31,11 +31,11 @@ def read_sound(path: Path, seconds: float) -> np.ndarray:
     return np.clip(np.nan_to_num(np.concatenate(blocks)[:wanted]), -1, 1)
 
 
-def outline(sound: np.ndarray, bins: int, seconds: float) -> np.ndarray:
-    """[bins] float32 in [0,1]: loudest sample of each of `bins` equal parts of `seconds`, the loudest of all 1."""
-    edges = np.minimum(np.round(np.linspace(0, seconds * RATE, bins + 1)).astype(int), len(sound))
-    loud = np.array([np.abs(sound[a:b]).max() if b > a else 0.0 for a, b in zip(edges, edges[1:])], np.float32)
-    return loud / max(float(loud.max()), 1e-6) if bins else loud
+def outline(sound: np.ndarray, rate: float) -> np.ndarray:
+    """[n] float32 in [0,1]: the loudest sample of each of `rate` equal parts a second, the loudest of all being 1."""
+    edges = np.round(np.arange(0, len(sound) * rate / RATE + 1) * RATE / rate).astype(int).clip(0, len(sound))
+    loud = np.array([np.abs(sound[a:b]).max(initial=0) for a, b in zip(edges, edges[1:])], np.float32)
+    return loud / max(float(loud.max(initial=0)), 1e-6)
 
 
 def packed(sound: np.ndarray) -> bytes:

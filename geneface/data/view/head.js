@@ -93,7 +93,8 @@ class Stage {
   constructor(THREE, canvas, shapes, count) {
     this.THREE = THREE;
     this.canvas = canvas;
-    this.renderer = new THREE.WebGLRenderer({canvas, antialias: true, alpha: true});
+    // Drawn finer and averaged by the browser: multisampling leaves dots along edges where the driver is software.
+    this.renderer = new THREE.WebGLRenderer({canvas, antialias: false, alpha: true});
     this.renderer.toneMapping = THREE.NeutralToneMapping;
     this.renderer.autoClear = false;
     const scene = this.scene = new THREE.Scene();
@@ -109,7 +110,7 @@ class Stage {
     this.heads = Array.from({length: count}, () => new Head(THREE, shapes));
     this.heads.forEach(head => scene.add(head.mesh));
     this.camera = new THREE.PerspectiveCamera();
-    this.overlay = false;
+    this.overlay = this.coarse = false;  // coarse: for a machine that cannot keep up
     this.home();
     this.handle();
   }
@@ -167,7 +168,7 @@ class Stage {
     if (!width || !height) return;
     this.lift = Math.min(1.2, Math.max(-0.6, this.lift));  // from below one would look into the neck
     this.near = Math.min(6, Math.max(0.5, this.near));
-    const ratio = Math.min(devicePixelRatio, 2), size = renderer.getSize(new this.THREE.Vector2());
+    const ratio = this.coarse ? 1 : Math.max(2, Math.min(1.5 * devicePixelRatio, 3)), size = renderer.getSize(new this.THREE.Vector2());
     if (size.x !== width || size.y !== height || renderer.getPixelRatio() !== ratio) {
       renderer.setPixelRatio(ratio);
       renderer.setSize(width, height, false);

@@ -1,4 +1,5 @@
 // Unpacks what the page carries, and runs its clock: the sound's where there is one, else that of the wall.
+const LATE = 90;  // pictures that take longer are drawn coarser while they move [ms]
 const find = id => document.getElementById(id);
 
 async function inflated(text) {
@@ -18,7 +19,7 @@ function unpacked(buffer, table) {
 
 class Player {
   constructor(page, show) {
-    Object.assign(this, {page, show, frame: 0, time: 0, playing: false, sound: null});
+    Object.assign(this, {page, show, frame: 0, time: 0, late: 0, playing: false, sound: null});
   }
 
   get heard() { return this.sound && this.time < this.sound.duration; }
@@ -44,7 +45,9 @@ class Player {
 
   pause() {
     this.playing = false;
+    this.late = 0;
     this.sound?.pause();
+    this.show(this.frame);
     find("play").textContent = "▶";
   }
 
@@ -53,6 +56,7 @@ class Player {
   step(now) {
     if (!this.playing) return;
     const speed = Number(find("speed").value), passed = (now - this.before) / 1000 * speed;
+    if (now - this.before > LATE) this.late++;
     this.before = now;
     if (this.sound) this.sound.playbackRate = speed;
     // The sound stands still while it is being fetched, and so does the head.
@@ -100,6 +104,7 @@ async function main() {
     find("clock").textContent = `${(frame / page.fps).toFixed(2)} s · frame ${frame + 1} of ${page.frames}`;
     charts.show(frame);
     stage?.heads.forEach((head, k) => head.pose(takes[k], Math.min(frame, takes[k].frames - 1)));
+    if (stage) stage.coarse = player.playing && player.late > 3;
     stage?.draw();
   });
   const charts = new Charts(page, takes, arrays.distance, frame => player.seek(frame));
