@@ -20,6 +20,7 @@ from ..types import write_atomically
 from .guard import MAX_BYTES, read_bytes
 
 MAX_VALUES = 2**25  # numbers in one accessor, or of one sampled curve
+MAX_READ = 2**28  # numbers in all accessors that are read
 MAX_ITEMS = 2**22  # values in the JSON part
 _MAGIC, _JSON, _BIN = b"glTF", b"JSON", b"BIN\0"
 _COMPONENTS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
@@ -45,6 +46,7 @@ class Document:
 
     json: dict[str, Any]
     binary: bytearray = field(default_factory=bytearray)
+    _values_read: int = 0
 
     @classmethod
     def open(cls, path: Path) -> "Document":
@@ -148,6 +150,9 @@ class Document:
         count = _count(accessor.get("count"), "an accessor's count")
         if kind is None or width is None or count * width > MAX_VALUES:
             raise Damaged(f"accessor {index} has an unknown type or too many values")
+        self._values_read += count * width
+        if self._values_read > MAX_READ:
+            raise Damaged("its accessors hold too many values in all")
         if "bufferView" in accessor:
             values = self._values(accessor, kind, count, width)
         else:

@@ -156,7 +156,7 @@ def _motion(
     left = set(range(EXPRESSIONS))
     for morphs in rig.morphs:
         channel = channels.get((morphs.node, "weights"))
-        if channel is not None:
+        if channel is not None and left & set(morphs.places):
             values = sample(document, animation, channel, times, len(morphs.rest))
             for index in left & set(morphs.places):
                 expression[:, index] = values[:, morphs.places[index]]

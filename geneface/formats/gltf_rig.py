@@ -10,14 +10,11 @@ from scipy.spatial.transform import Rotation
 
 from ..face.arkit import ARKIT_NAMES, GAZE, plain, spelled
 from .glb import Damaged, Document
+from .joints import HEAD, LEFT_EYE, NECK, RIGHT_EYE, role
 
-# Bones as they are called, in lower case and without punctuation and the rig's name before them.
-_NAMES = {
-    "neck": {"neck", "jbipcneck", "ccbasenecktwist02"},
-    "head": {"head", "jbipchead", "ccbasehead", "bip01head", "bip001head"},
-    "left_eye": {"lefteye", "eyeleft", "eyel", "leye", "jadjlfaceeye", "ccbaseleye"},
-    "right_eye": {"righteye", "eyeright", "eyer", "reye", "jadjrfaceeye", "ccbasereye"},
-}
+MAX_TARGETS = 4096  # of a mesh
+MAX_NAMES = 2**18  # of targets of all nodes
+MAX_DEPTH = 1000  # of nodes in nodes
 _MOVES = 1e-5  # less than this a target does not move a vertex [units of the file]
 
 
@@ -76,7 +73,7 @@ class Rig:
     def nearest(self) -> tuple[str, str]:
         """Of the targets' names the one nearest to one of ARKit's, and that."""
         pairs = ((difflib.SequenceMatcher(None, plain(_bare(mine)), name.lower()).ratio(), mine, name)
-                 for mine in self.names[:1000] for name in ARKIT_NAMES)
+                 for mine in self.names[:500] for name in ARKIT_NAMES)
         return max(pairs)[1:]
 
 
@@ -90,6 +87,8 @@ def rig_of(document: Document) -> Rig:
         if "mesh" in node:
             targets = target_names(document, node["mesh"])
             names += targets
+            if len(names) > MAX_NAMES:
+                raise Damaged(f"its nodes have more than {MAX_NAMES} morph targets")
             places = {}
             for place, name in enumerate(targets):
                 if (expression := arkit_index(name)) is not None:
@@ -101,15 +100,14 @@ def rig_of(document: Document) -> Rig:
                     raise Damaged(f"node {index} has weights that do not fit its {len(targets)} morph targets")
                 morphs.append(Morphs(index, rest, places))
     bones = {}
-    for part, known in _NAMES.items():
-        found = [i for i, node in enumerate(nodes) if "skin" not in node and _bone_key(node.get("name")) in known]
+    for part in (NECK, HEAD, LEFT_EYE, RIGHT_EYE):
+        found = [i for i, node in enumerate(nodes) if "skin" not in node and role(str(node.get("name", ""))) == part]
         if found:
-            best = max(found, key=lambda i: (i in joints, "mesh" not in nodes[i]))
-            bones[part] = bone_of(document, best)
+            bones[part] = bone_of(document, max(found, key=lambda i: (i in joints, "mesh" not in nodes[i])))
     return Rig(
         morphs=sorted(morphs, key=lambda one: -len(one.places)),
-        trunk=[bones[part] for part in ("neck", "head") if part in bones and "head" in bones],
-        eyes=[bones[part] for part in ("left_eye", "right_eye")
+        trunk=[bones[part] for part in (NECK, HEAD) if part in bones and HEAD in bones],
+        eyes=[bones[part] for part in (LEFT_EYE, RIGHT_EYE)
               if part in bones and not _moved_by_targets(document, morphs, parents, bones[part].node)],
         names=names,
     )
@@ -125,11 +123,13 @@ def target_names(document: Document, mesh: int) -> list[str]:
     mesh = document.item("meshes", mesh)
     first = mesh["primitives"][0]
     count = len(first.get("targets") or ())
+    if count > MAX_TARGETS:
+        raise Damaged(f"a mesh has {count} morph targets; {MAX_TARGETS} can be read")
     for place in (mesh, first):
         extras = place.get("extras")
         names = extras.get("targetNames") if isinstance(extras, dict) else None
         if isinstance(names, list) and len(names) == count:
-            return [str(name) for name in names]
+            return [str(name)[:200] for name in names]
     return [""] * count
 
 
@@ -155,11 +155,6 @@ def _bare(name: str) -> str:
     return re.sub(r"(?<=[a-z])([LR])$", r"_\1", name)
 
 
-def _bone_key(name: object) -> str:
-    name = re.sub(r"[^a-z0-9]", "", str(name or "").lower().rsplit(":", 1)[-1])
-    return re.sub(r"^(mixamorig\d*|def|org)", "", name)
-
-
 def _parents(document: Document) -> dict[int, int]:
     parents: dict[int, int] = {}
     for index, node in enumerate(document.items("nodes")):
@@ -176,9 +171,9 @@ def _ancestors(parents: dict[int, int], node: int) -> list[int]:
     found: list[int] = []
     while node in parents:
         node = parents[node]
-        if node in found:
-            raise Damaged(f"node {node} is its own ancestor")
         found.append(node)
+        if len(found) > MAX_DEPTH:
+            raise Damaged(f"node {node} is its own ancestor, or one of more than {MAX_DEPTH}")
     return found
 
 

@@ -105,7 +105,8 @@ def read(path: Path) -> MotionSequence:
         if not isinstance(extension, dict):
             raise UserError(f"{path}: no VRM animation (no {EXTENSION}); export it as one")
         custom = (extension.get("expressions") or {}).get("custom") or {}
-        places = {one["node"]: index for name, one in custom.items() if (index := spelled(name)) is not None}
+        nodes = {index: one["node"] for name, one in custom.items() if (index := spelled(name)) is not None}
+        places = {node: index for index, node in nodes.items()}
         for animation in document.items("animations"):
             channels = channels_of(animation)
             mine = {node: channel for (node, what), channel in channels.items()

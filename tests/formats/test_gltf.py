@@ -122,7 +122,7 @@ def own_head(path, targets=("jawOpen", "MouthSmile_L", "Wolf3D_Head.eyeLookUpLef
     for node in (
         {"name": "Hips", "children": [1], "rotation": turned}, {"name": "mixamorig:Neck", "children": [2]},
         {"name": "Head", "children": [3, 4], "rotation": turned, "translation": [0, 0.2, 0]},
-        {"name": "LeftEye", "translation": [0.03, 0.05, 0.07]},
+        {"name": "J_Adj_L_FaceEye", "translation": [0.03, 0.05, 0.07]},
         {"name": "RightEye", "matrix": np.diag([2.0, 2, 2, 1]).reshape(-1).tolist()},
         {"name": "Wolf3D_Head", "mesh": 0, "skin": 0}, {"name": "Wolf3D_Teeth", "mesh": 1, "skin": 0},
     ):
@@ -393,3 +393,17 @@ def test_json_bombs(tmp_path):
     refused(tmp_path / "wide.gltf", "more than")
     (tmp_path / "text.gltf").write_bytes(b"\xff\xfe\x00")
     refused(tmp_path / "text.gltf", "not a glTF file")
+
+
+def test_heads_of_absurd_size(tmp_path):
+    point = {"attributes": {"POSITION": 0}, "targets": [{}] * 5000}
+    content = {"asset": {"version": "2.0"}, "meshes": [{"primitives": [point]}], "nodes": [{"mesh": 0}]}
+    (tmp_path / "targets.gltf").write_text(json.dumps(content))
+    refused(tmp_path / "targets.gltf", "5000 morph targets")
+    point["targets"] = [{}] * 4000
+    content["nodes"] *= 1000
+    (tmp_path / "nodes.gltf").write_text(json.dumps(content))
+    refused(tmp_path / "nodes.gltf", "more than 262144 morph targets")
+    chain = [{"name": "Head"}] + [{"children": [i]} for i in range(5000)]
+    (tmp_path / "deep.gltf").write_text(json.dumps({"asset": {"version": "2.0"}, "nodes": chain}))
+    refused(tmp_path / "deep.gltf", "its own ancestor")
