@@ -1,4 +1,4 @@
-"""VRM's preset expressions from ARKit weights: five vowels, blinks and the emotions that a face plainly shows."""
+"""VRM's preset expressions from ARKit weights: five vowels, blinks and the feelings that a face plainly shows."""
 from __future__ import annotations
 
 from itertools import combinations
@@ -6,8 +6,9 @@ from itertools import combinations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from ..face.arkit import ARKIT_NAMES, MOUTH, indices
+from ..face.arkit import ARKIT_NAMES, GAZE, MOUTH, indices
 from ..face.basis import load_basis
+from ..motion.emotions import BLOCKING, EMOTIONS
 from ..types import EXPRESSIONS
 
 VOWELS: dict[str, dict[str, float]] = {
@@ -22,16 +23,10 @@ VOWELS: dict[str, dict[str, float]] = {
 }
 """What the mouth of each vowel is at weight 1, in ARKit's weights: VRM 1.0 describes them by their sounds alone."""
 
-EMOTIONS: dict[str, dict[str, float]] = {
-    "happy": {"mouthSmileLeft": 0.35, "mouthSmileRight": 0.35, "cheekSquintLeft": 0.15, "cheekSquintRight": 0.15},
-    "angry": {"browDownLeft": 0.3, "browDownRight": 0.3, "noseSneerLeft": 0.2, "noseSneerRight": 0.2},
-    "sad": {"mouthFrownLeft": 0.3, "mouthFrownRight": 0.3, "browInnerUp": 0.4},
-    "surprised": {"browInnerUp": 0.2, "browOuterUpLeft": 0.2, "browOuterUpRight": 0.2,
-                  "eyeWideLeft": 0.2, "eyeWideRight": 0.2},
-}
-"""Shares of ARKit's weights in how much a face shows an emotion. VRM's `relaxed` has no mark of its own."""
-PLAIN, FULL = 0.3, 0.8  # shows an emotion from the first on, wholly at the second
-STEADY = 0.6  # [s] an emotion lasts longer than a movement of speech: evidence is its mean over so long
+FEELINGS = ("happy", "angry", "sad", "surprised")
+"""Presets whose shapes are those of `motion.emotions`, but for what speech moves; `relaxed` is too faint to be told."""
+PLAIN, FULL = 0.5, 1.0  # a feeling shows from the first on, wholly at the second
+STEADY = 0.6  # [s] it lasts longer than what speech does with the face: means over so long count
 
 
 def preset_weights(expression: np.ndarray, fps: float) -> dict[str, np.ndarray]:
@@ -39,7 +34,7 @@ def preset_weights(expression: np.ndarray, fps: float) -> dict[str, np.ndarray]:
 
     Vowels are the combination with weights of 0 or more whose lips are nearest to the motion's (least squares over the
     lips' 20 landmarks and the chin). `blink` is what both lids do, `blinkLeft` and `blinkRight` what one does besides:
-    models add them. Emotions are 0 unless plain, since models may block blinks and vowels while one shows.
+    models add them. Feelings are 0 unless plain, since models may block blinks and vowels while one shows.
 
     Args:
         expression: [T,52] ARKit weights.
@@ -49,18 +44,16 @@ def preset_weights(expression: np.ndarray, fps: float) -> dict[str, np.ndarray]:
     both = np.minimum(left, right)
     out = dict(zip(VOWELS, vowel_weights(expression).T))
     out |= {"blink": both, "blinkLeft": left - both, "blinkRight": right - both}
-    for name, shares in EMOTIONS.items():
-        shown = uniform_filter1d(expression @ _vector(shares), max(1, round(STEADY * fps)), mode="nearest")
-        out[name] = np.clip((shown - PLAIN) / (FULL - PLAIN), 0, 1)
+    still = np.setdiff1d(np.arange(EXPRESSIONS), [*BLOCKING, *GAZE, *indices("eyeBlink*")])
+    window = max(1, round(STEADY * fps))
+    steady = uniform_filter1d(expression[:, still].astype(np.float64), window, axis=0, mode="nearest")
+    shown = _nonnegative(np.stack([EMOTIONS[name].vector()[still] for name in FEELINGS]), steady)
+    out |= dict(zip(FEELINGS, ((shown - PLAIN) / (FULL - PLAIN)).T))
     return {name: np.clip(weights, 0, 1) for name, weights in out.items()}
 
 
 def vowel_weights(expression: np.ndarray) -> np.ndarray:
-    """[T,5] weights of `VOWELS`, each in [0,1].
-
-    Non-negative least squares is exact: of the 32 sets of vowels the solution is the best of those whose plain least
-    squares are not negative (Lawson and Hanson 1974, chapter 23).
-    """
+    """[T,5] weights of `VOWELS`, each in [0,1]."""
     basis = load_basis()
     mouth = np.zeros((len(expression), EXPRESSIONS), np.float32)
     mouth[:, MOUTH] = expression[:, MOUTH]
@@ -69,17 +62,25 @@ def vowel_weights(expression: np.ndarray) -> np.ndarray:
     def lips(weights: np.ndarray) -> np.ndarray:
         return (basis.landmarks68(weights) - rest)[:, [8, *range(48, 68)]].reshape(len(weights), -1).astype(np.float64)
 
-    shapes, target = lips(np.stack([_vector(shape) for shape in VOWELS.values()])), lips(mouth)
-    best, error = np.zeros((len(target), len(shapes))), np.square(target).sum(1)
+    return np.clip(_nonnegative(lips(np.stack([_vector(shape) for shape in VOWELS.values()])), lips(mouth)), 0, 1)
+
+
+def _nonnegative(shapes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """[T,K] weights of 0 or more of `shapes` [K,D] that come nearest to each of `targets` [T,D] (least squares).
+
+    Exact for all frames at once: the solution is the best of the 2^K sets of shapes whose plain least squares are not
+    negative (Lawson and Hanson 1974, chapter 23).
+    """
+    best, error = np.zeros((len(targets), len(shapes))), np.square(targets).sum(1)
     for size in range(1, len(shapes) + 1):
         for chosen in map(list, combinations(range(len(shapes)), size)):
-            weights = target @ np.linalg.pinv(shapes[chosen])
-            left = np.square(target - weights @ shapes[chosen]).sum(1)
+            weights = targets @ np.linalg.pinv(shapes[chosen])
+            left = np.square(targets - weights @ shapes[chosen]).sum(1)
             better = (weights >= 0).all(1) & (left < error)
             best[better] = 0
             best[np.ix_(better, chosen)] = weights[better]
             error = np.where(better, left, error)
-    return np.clip(best, 0, 1)
+    return best
 
 
 def _vector(weights: dict[str, float]) -> np.ndarray:

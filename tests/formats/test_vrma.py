@@ -11,7 +11,8 @@ from geneface.face.motion import motion_from_weights
 from geneface.formats import WriteOptions, read_motion, write_motion
 from geneface.formats.glb import Document
 from geneface.formats.pose import head_rotations, poses_of_angles
-from geneface.formats.vrm_presets import VOWELS, preset_weights, vowel_weights
+from geneface.formats.vrm_presets import FEELINGS, VOWELS, preset_weights, vowel_weights
+from geneface.motion.emotions import EMOTIONS
 from geneface.types import MotionSequence
 
 REQUIRED = [  # of VRM 1.0, humanoid.md
@@ -141,15 +142,18 @@ def test_blinks_of_both_eyes_are_not_counted_twice():
     np.testing.assert_allclose(found["blinkRight"], [0, 0, 0.4], atol=1e-6)
 
 
-def test_emotions_show_where_they_are_plain_and_not_in_speech():
-    smile = np.zeros((100, 52), np.float32)
-    smile[:, indices("mouthSmile*", "cheekSquint*")] = 0.8
-    found = preset_weights(smile, 25)
-    assert found["happy"].min() > 0.9 and found["sad"].max() == 0
-    # A smile that lasts as long as a vowel is part of the vowel.
-    smile[:] = 0
-    smile[50:54, indices("mouthSmile*")] = 0.6
-    assert preset_weights(smile, 25)["happy"].max() == 0
+@pytest.mark.parametrize("feeling", ["happy", "sad", "angry", "surprised"])
+def test_a_feeling_shows_where_it_is_plain_and_not_in_speech(feeling):
+    random = np.random.default_rng(2)
+    speech = np.zeros((100, 52))
+    speech[:, indices("jawOpen", "mouthFunnel", "mouthLowerDown*")] = random.uniform(0, 0.5, (100, 4))
+    speech[50:54, indices("mouthSmile*")] = 0.6  # as long as a vowel is wide
+    quiet = preset_weights(speech.astype(np.float32), 25)
+    assert not any(quiet[name].any() for name in FEELINGS)
+    felt = np.clip(speech + EMOTIONS[feeling].vector(), 0, 1).astype(np.float32)
+    found = preset_weights(felt, 25)
+    assert found[feeling].mean() > 0.8
+    assert not any(found[name].any() for name in FEELINGS if name != feeling)
 
 
 def test_files_of_others(tmp_path):
