@@ -18,6 +18,7 @@ from ..face.gaze import gaze_of_weights, gaze_weights
 from ..types import Avatar, MotionSequence, check_array, require
 from .lids import CLOSING, Lids
 from .measures import MouthMeasures
+from .modes import Modes, extent
 from .resample import resample_poses
 
 BOTH, EXPRESSION, POSE = TRANSFERS = ("both", "expression", "pose")
@@ -25,22 +26,19 @@ BOTH, EXPRESSION, POSE = TRANSFERS = ("both", "expression", "pose")
 _QUIET = 0.1  # share of the frames, those in which the face does least, that its rest is read from
 _LOW = 0.05  # quantile of a weight that stands for not doing it
 _FULL = 0.98  # quantile of a movement that stands for how far it goes
-_REACH = 1.3  # so much farther than they went themselves the driver may take a person: the field goes on for a while
-_GAINS = 0.02, 1.5  # of a driver's movement
-_LEAST_MOVE_M = 5e-5  # of the landmarks, on average: less is noise of the tracker
+_REACH = 1.2  # so much farther than they went themselves the driver may take a person: the field goes on for a while
+_MOST = 1.5  # a driver who moves less is not enlarged by more
+_LEAST_MOVE = 0.5  # of modes: less is noise of the tracker
+_WIDEST_SMILE, _MOST_SMILE = 2.5, 4.0  # over the person's own, and over what its share of the driver's mouth would be
+_BEYOND = 1.0  # beyond what the person showed, as a share of it
 _SEEN = 0.99  # quantile of the person's own movement beyond which they are held back
-_LEAST_DEVIATION_M = 4e-4  # of a landmark, as for the field (`nerf.condition`)
-_LEAST_DEVIATIONS = 3.0  # what a field shows of anybody
 _HANGING = 0.2, 0.6  # closure of eyes that are not shut yet, and of those that are meant to be
 _LEAST_GAZE = np.radians(5.0)
-_TURN_MARGIN, _PLACE_MARGIN = np.radians(5.0), 0.01  # beyond the recorded poses [rad, m]
+_TURN_MARGIN, _PLACE_MARGIN = np.radians(3.5), 0.008  # beyond the recorded poses [rad, m]
 
-_SIDEWAYS = arkit.indices("jaw*", "mouth*")
-_LIDS = arkit.indices("eyeSquint*", "eyeWide*")
-_UPPER = [*_LIDS, *arkit.BROWS]
+_UPPER = [*arkit.indices("eyeSquint*", "eyeWide*"), *arkit.BROWS]
 _LOWER = sorted(set(range(len(arkit.ARKIT_NAMES))) - {*_UPPER, *CLOSING, *arkit.GAZE})
-# Actions that are scaled alike: only together do they make the shapes that they make on the driver.
-_REGIONS = (sorted(set(_LOWER) - set(_SIDEWAYS)), _SIDEWAYS, list(arkit.BROWS), _LIDS)
+_SMILE = arkit.indices("mouthSmile*")
 _AREAS = (
     (_LOWER, np.concatenate([lm.JAW_68[4:13], lm.NOSE_68, lm.LIPS_68])),
     (_UPPER, np.concatenate([lm.BROWS_68, lm.EYES_68])),
@@ -138,19 +136,14 @@ def transfer_expression(weights: np.ndarray, reference: np.ndarray, measures: Mo
     rest = rest_weights(reference, measures)
     driver = rest_weights(weights, measures)
     moved, own = weights - driver, reference - rest
-    moved = strength * _gains(moved, own, measures) ** match * moved
-    moved[:, arkit.GAZE] = 0
-    deviation = np.maximum(measures.landmarks(reference).std(0), _LEAST_DEVIATION_M)
+    out = np.tile(rest, (len(weights), 1))
     for columns, points in _AREAS:
-        def farthest(movement: np.ndarray, columns: list[int] = columns, points: np.ndarray = points) -> np.ndarray:
-            """[T] how far the landmarks that move the most are from rest [deviations]."""
-            shift = np.einsum("tk,kpc->tpc", movement[:, columns], measures.offsets[np.ix_(columns, points)])
-            return np.abs(shift / deviation[points]).max((1, 2))
-
-        limit = max(float(np.quantile(farthest(own), _SEEN)), _LEAST_DEVIATIONS)
-        far = farthest(moved)
-        moved[:, columns] *= (soft_limit(far, limit, limit / 2) / np.maximum(far, 1e-9))[:, None]
-    out = rest + moved
+        modes = Modes.of(own, columns, points, measures)
+        gain = _gain(extent(modes.read(moved)), modes.size) ** match
+        if columns is _LOWER:
+            moved[:, _SMILE] *= 1 + match * (_smile_factor(moved, own, modes, gain) - 1)
+        wanted = strength * gain * modes.read(moved)
+        out[:, columns] += modes.write(soft_limit(wanted, modes.seen, _BEYOND * modes.seen))
     closure = np.clip(strength * Lids.of(weights, driver, measures).closure(weights), 0, 1)
     shut = Lids.of(reference, rest, measures).closing(np.clip(out, 0, 1), closure)
     # Lids that hang a little are left to all weights that let them.
@@ -199,18 +192,25 @@ def _movement(moved: np.ndarray, measures: MouthMeasures) -> np.ndarray:
     return np.linalg.norm(np.einsum("tk,kpc->tpc", moved, measures.offsets), axis=-1)
 
 
-def _gains(moved: np.ndarray, own: np.ndarray, measures: MouthMeasures) -> np.ndarray:
-    """[52] what brings a driver's movement [T,52] to the size of the person's [R,52], region by region. A driver who
-    goes farther is brought back to `_REACH` of it."""
-    def size(x: np.ndarray, region: list[int]) -> float:
-        shift = np.einsum("tk,kpc->tpc", x[:, region], measures.offsets[region])
-        return max(float(np.quantile(np.linalg.norm(shift, axis=-1).mean(1), _FULL)), _LEAST_MOVE_M)
+def _gain(driver: float, person: float) -> float:
+    """What brings a driver's movement to the size of the person's; one who goes farther, to `_REACH` of it."""
+    share = (person + _LEAST_MOVE) / (driver + _LEAST_MOVE)
+    return min(share, _MOST) if share > 1 else min(1.0, _REACH * share)
 
-    gains = np.ones(len(arkit.ARKIT_NAMES))
-    for region in _REGIONS:
-        share = size(own, region) / size(moved, region)
-        gains[region] = share if share > 1 else min(1.0, _REACH * share)
-    return np.clip(gains, *_GAINS)
+
+def _smile_factor(moved: np.ndarray, own: np.ndarray, modes: Modes, gain: float) -> float:
+    """What keeps a smile as wide as the driver's, within reason for the person: small beside an open mouth, it would be
+    lost when it is scaled down with that."""
+    columns = np.searchsorted(modes.columns, _SMILE)
+
+    def size(x: np.ndarray) -> float:
+        return float(np.quantile(np.abs(x[:, columns].mean(1)), _FULL))
+
+    alone = np.zeros_like(moved)
+    alone[:, _SMILE] = moved[:, _SMILE]
+    wanted = min(size(moved[:, modes.columns]), _WIDEST_SMILE * size(own[:, modes.columns]))
+    so_far, more = (size(modes.write(gain * modes.read(x))) for x in (moved, alone))
+    return 1 + float(np.clip((wanted - so_far) / max(more, 1e-6), 0, _MOST_SMILE - 1))
 
 
 def _parts(poses: np.ndarray):

@@ -80,10 +80,10 @@ def test_movement_is_brought_to_the_persons_size_and_keeps_its_course(measures):
     for jaw in (0.15, 0.9):
         driver = face(jaw, 0.7)
         out = transfer_expression(driver, PERSON, measures)
-        assert np.corrcoef(out[:, JAW], driver[:, JAW])[0, 1] > 0.99
-        assert np.corrcoef(out[:, SMILE[0]], driver[:, SMILE[0]])[0, 1] > 0.9
+        assert np.corrcoef(out[:, JAW], driver[:, JAW])[0, 1] > 0.93
+        assert np.corrcoef(out[:, SMILE[0]], driver[:, SMILE[0]])[0, 1] > 0.93
         reached = out[:, JAW].max() - 0.05
-        assert 0.7 * min(0.3, 1.5 * jaw) <= reached <= 2.2 * 0.3
+        assert 0.45 * min(0.3, 1.5 * jaw) <= reached <= 2.2 * 0.3
     as_it_was = transfer_expression(face(0.2, 0.1), PERSON, measures, match=0.0)
     assert as_it_was[:, JAW].max() - as_it_was[:, JAW].min() == pytest.approx(0.2, abs=0.01)
 
