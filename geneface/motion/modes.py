@@ -1,4 +1,4 @@
-"""The ways in which a person's face moves: principal components of a recording, of landmarks and weights together."""
+"""The ways in which a person's face moves: principal components of recorded landmarks, and the weights beside them."""
 from __future__ import annotations
 
 from dataclasses import dataclass

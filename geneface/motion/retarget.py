@@ -1,9 +1,9 @@
 """Retargeting: what one person does, on the face and head of another.
 
 Everything is taken relative to the rest of whoever does it, so that a driver who always smiles, has wide lips or holds
-the head askew leaves nothing of that on the person. The driver's movement is scaled to the person's, action by action;
-what then still goes farther than the person was ever seen to go is held back softly and in proportion: more of the
-driver is always more of the person, and an expression keeps its shape.
+the head askew leaves nothing of that on the person. Of the driver's movement is taken what the person's own ways of
+moving can make (`Modes`), scaled to how far they went themselves; what still goes farther is held back softly. Beyond
+that an avatar has nothing to show: its field was fitted to no other landmarks, and tears.
 """
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ BOTH, EXPRESSION, POSE = TRANSFERS = ("both", "expression", "pose")
 _QUIET = 0.1  # share of the frames, those in which the face does least, that its rest is read from
 _LOW = 0.05  # quantile of a weight that stands for not doing it
 _FULL = 0.98  # quantile of a movement that stands for how far it goes
-_REACH = 1.2  # so much farther than they went themselves the driver may take a person: the field goes on for a while
+_SEEN = 0.99  # quantile of what was recorded that stands for all of it
+_REACH = 1.2  # a driver who goes farther than the person did takes them so much farther
 _MOST = 1.5  # a driver who moves less is not enlarged by more
 _LEAST_MOVE = 0.5  # of modes: less is noise of the tracker
-_WIDEST_SMILE, _MOST_SMILE = 2.5, 4.0  # over the person's own, and over what its share of the driver's mouth would be
-_BEYOND = 1.0  # beyond what the person showed, as a share of it
-_SEEN = 0.99  # quantile of the person's own movement beyond which they are held back
+# A smile is at most so wide over the person's own, and over what it would be if scaled like the rest of the mouth.
+_WIDEST_SMILE, _MOST_SMILE = 2.5, 4.0
+_BEYOND = 1.0  # how far beyond what the person showed single frames may go, as a share of it
 _HANGING = 0.2, 0.6  # closure of eyes that are not shut yet, and of those that are meant to be
 _LEAST_GAZE = np.radians(5.0)
 _TURN_MARGIN, _PLACE_MARGIN = np.radians(3.5), 0.008  # beyond the recorded poses [rad, m]

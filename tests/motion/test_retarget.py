@@ -198,3 +198,37 @@ def test_gaze_weights_follow_the_gaze(avatar):
     out = retarget(driver(gaze=gaze), avatar, "expression")
     assert out.gaze[100, 0] - out.gaze[0, 0] == pytest.approx(0.13, abs=0.05)
     assert np.abs(out.expression[100, list(GAZE)] - out.expression[0, list(GAZE)]).max() > 0.2
+
+
+def test_what_the_person_never_does_is_left_out(measures):
+    """A jaw pushed aside by a person who never did so would tear their field; what else the driver does is not lost."""
+    aside = ARKIT_NAMES.index("jawLeft")
+    odd = face(0.6, 0.5)
+    odd[20:180, aside] = 0.8
+    out = transfer_expression(odd, PERSON, measures)
+    assert np.abs(out[:, aside]).max() < 0.02
+    assert np.corrcoef(out[:, JAW], odd[:, JAW])[0, 1] > 0.9
+    own = face(0.3, 0.2)
+    own[30:60, aside] = 0.3
+    assert np.ptp(transfer_expression(odd, own, measures)[:, aside]) > 0.2
+
+
+def test_a_smile_is_not_lost_beside_a_wide_open_mouth(measures):
+    person = face(0.25, 0.12)
+    out = transfer_expression(face(1.0, 0.25), person, measures)
+    assert 0.18 <= out[:, SMILE].max() <= 0.3
+    assert out[:, JAW].max() < 0.4
+
+
+def test_a_person_who_was_never_seen_to_move_stays_at_rest(measures):
+    for frames in (1, 5):
+        still = np.tile(face(0, 0, 0, rest={"jawOpen": 0.1})[:1], (frames, 1))
+        out = transfer_expression(face(0.6, 0.5, blink=0.0), still, measures)
+        assert np.abs(out - still[0]).max() < 1e-6
+
+
+def test_each_eye_winks_for_itself(measures):
+    odd = face(0.3, 0.2, blink=0.0)
+    odd[90:94, LIDS[0]] = 0.7
+    out = transfer_expression(odd, face(0.3, 0.2, blink=0.6), measures)
+    assert out[91, LIDS[0]] > 0.5 and abs(out[91, LIDS[1]]) < 0.05
