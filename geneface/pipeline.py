@@ -214,11 +214,12 @@ def track(
     """
     from data_prep.driving import track_video
 
-    from .formats import format_of, write_motion
+    from .formats import format_of, write_motion, written_endings
     from .motion.retarget import retarget
 
     if out is not None:
-        check_output(out, *format_of(Path(out)).endings)
+        format_of(Path(out))  # says what there is
+        check_output(out, *written_endings())
     avatar = None if avatar is None else _avatar(avatar)
     motion = track_video(video, fps).motion
     if avatar is not None:

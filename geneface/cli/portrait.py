@@ -244,8 +244,8 @@ def render(
         raise UserError("nothing to say; give --audio FILE, --motion M.npz or --video FILE")
     if transfer is not None and video is None:
         raise UserError(f"--transfer {transfer}: of which video? give --video FILE as well")
-    given = {"transfer": transfer, "frame": frame, "background": background, "original": original, "size": size, "yaw": yaw, "pitch": pitch,
-             "orbit": orbit, "device": device}
+    given = {"transfer": transfer, "frame": frame, "background": background, "original": original, "size": size,
+             "yaw": yaw, "pitch": pitch, "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)
     result = pipeline.render(avatar, motion, output, options, audio, resolve(MotionConfig(), "motion"), video,
                              edits or ())
