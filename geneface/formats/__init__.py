@@ -86,6 +86,8 @@ def format_of(path: Path, name: str | None = None) -> Format:
                             + (f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"))
         return found
     found = next((format for format in FORMATS if path.suffix.lower() in format.endings), None)
+    if found is None and path.suffix.lower() in (".obj", ".ply"):
+        raise UserError(f"{path}: meshes of a motion fill a folder; give -o DIR --format {path.suffix[1:].lower()}")
     if found is None:
         endings = [ending for format in FORMATS for ending in format.endings]
         raise UserError(f"{path}: no motion file by its name; known are {', '.join(dict.fromkeys(endings))}")

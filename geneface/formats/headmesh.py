@@ -74,7 +74,8 @@ class HeadModel:
         triangles: [F,3] int32, counter-clockwise seen from outside, part by part.
         normals: [N,3] float32 unit vectors at rest.
         uv: [N,2] float32 texture coordinates in [0,1], v down as in glTF, of MakeHuman's skins; where the texture's
-            seam runs (back of the head, inside of mouth and eyes) a vertex has the place of one side only.
+            seam runs (below the chin, back of the head, inside of mouth and eyes) a vertex has the place of one side
+            only.
         parts: the materials' triangles, one after the other.
         eyes: vertices of the left and of the right eyeball.
         eye_centres: [2,3] what they turn about [m].

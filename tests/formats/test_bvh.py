@@ -32,7 +32,7 @@ def degrees_apart(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max())
 
 
-@pytest.mark.parametrize("frames, fps", [(1, 25.0), (2, 24.0), (40, 30000 / 1001), (31, 60.0)])
+@pytest.mark.parametrize("frames, fps", [(1, 25.0), (2, 24.0), (40, 30000 / 1001), (31, 60.0), (10_000, 30.0)])
 def test_jaw_eyes_and_head_come_back(frames, fps, tmp_path):
     motion = take(frames, fps)
     write_motion(motion, tmp_path / "m.bvh")

@@ -139,6 +139,8 @@ def test_nothing_is_left_of_a_failed_run(tmp_path, monkeypatch):
 
 def test_command_line_writes_a_folder(tmp_path, capfd):
     take(2).save(tmp_path / "m.npz")
+    assert run(["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "talk.obj")]) == 2
+    assert "-o DIR --format obj" in capfd.readouterr().err
     arguments = ["export", str(tmp_path / "m.npz"), "-o", str(tmp_path / "out"), "--format", "ply", "--json"]
     assert run(arguments) == 0
     result = json.loads(capfd.readouterr().out.splitlines()[-1])
