@@ -27,7 +27,7 @@ _OUTER_CORNERS_68 = (36, 45)
 _NOISE = (1e-6, 3e-3)  # what the noise of 3D landmarks is kept between: rounding of files, and faces of nobody [m]
 _SHARED = 3.0  # that over what is left of them: neighbours err together, and weights take up most of it
 _DETECTED = 0.0015  # standard deviation of detected landmarks, model error included, as the tracker has it [m]
-_SAMPLE = 64  # frames on which noise and shape are measured
+_SAMPLE = 48  # frames on which noise and shape are measured
 _CHUNK = 64  # frames whose derivatives are made at a time: they stay in the processor's cache
 _GAP = 9.0  # a gap's precision over its points': both edges of lips or lids err together (the tracker's 1.5 and 0.5 mm)
 _SHIFT = 0.006  # standard deviation of what the basis lacks of a person, by landmark [m]
@@ -250,7 +250,7 @@ class _Seen:
         shifts = np.zeros_like(self.neutral)
         for _ in range(4 if len(sample) else 0):
             quadratic, linear = self.normal(sample, shifts)
-            weights = bounded(quadratic + beliefs.precision, linear, 0 * beliefs.tie)
+            weights = bounded(quadratic + beliefs.precision, linear, 0 * beliefs.tie, 3)
             left, projector = self.rows(sample, shifts)
             left -= np.einsum("tdlc,tlc->tdl", projector, np.tensordot(weights, self.parts[:, self.used], 1))
             shifts = self._shifted(shifts, left, projector)
