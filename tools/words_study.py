@@ -2,8 +2,8 @@
 
     python tools/words_study.py GRID_FOLDER [--sentences 60]
 
-GRID_FOLDER holds s1/*.mp4 and s1_alignments.json. Prints the error of the words' begins and ends [s], with the dictionary's
-pronunciations and, as if no word were in it, with those that their spelling gives.
+GRID_FOLDER holds s1/*.mp4 and s1_alignments.json. Prints the error of the words' begins and ends [s], with the
+dictionary's pronunciations and, as if no word were in it, with those that their spelling gives.
 """
 from __future__ import annotations
 
@@ -50,11 +50,13 @@ def main() -> None:
                 text = " ".join(table[letter] for table, letter in zip(TABLES, name))
                 truth = [row for row in known[name] if row[2] not in ("sil", "sp")]
                 found = words.align(sounds[name], text).words
-                errors += [[ours[side] - theirs[side] for side in (0, 1)] for ours, theirs in zip(found, truth, strict=True)]
+                errors += [[ours[side] - theirs[side] for side in (0, 1)]
+                           for ours, theirs in zip(found, truth, strict=True)]
         wrong, seconds = np.array(errors), sum(map(len, sounds.values())) / words.RATE
         print(f"{title:<11} {len(wrong)} words: median {np.median(np.abs(wrong)):.3f} s, p90 "
-              f"{np.quantile(np.abs(wrong), 0.9):.3f}, most {np.abs(wrong).max():.2f}; bias of begins {wrong[:, 0].mean():+.3f}, "
-              f"ends {wrong[:, 1].mean():+.3f}; {seconds / (time.process_time() - began):.0f} times real time")
+              f"{np.quantile(np.abs(wrong), 0.9):.3f}, most {np.abs(wrong).max():.2f}; bias of begins "
+              f"{wrong[:, 0].mean():+.3f}, ends {wrong[:, 1].mean():+.3f}; "
+              f"{seconds / (time.process_time() - began):.0f} times real time")
 
 
 if __name__ == "__main__":

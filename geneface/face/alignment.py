@@ -1,8 +1,8 @@
 """Landmarks of somebody, in axes and units of their own, brought to head space: pose and shape taken out.
 
-A clip's 3D landmarks have one scale; the head's turns and places are taken out of every frame, and what the person's face
-is like, apart from what it does, is found on frames spread over the clip. Image landmarks of an unknown camera are taken
-as seen from afar (scaled orthography), which errs by a few per cent for a face filling a picture.
+A clip's 3D landmarks have one scale; the head's turns and places are taken out of every frame, and what the person's
+face is like, apart from what it does, is found on frames spread over the clip. Image landmarks of an unknown camera are
+taken as seen from afar (scaled orthography), which errs by a few per cent for a face filling a picture.
 """
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def to_head_space(landmarks: np.ndarray, basis: FaceBasis | None = None) -> tupl
         rest, for `solve.solve_landmarks`.
     """
     basis = basis or load_basis()
-    mean, by_identity, by_expression = (part[..., lm.MEDIAPIPE_TO_68, :].astype(np.float64) for part in basis.landmark_basis)
+    parts = (part[..., lm.MEDIAPIPE_TO_68, :].astype(np.float64) for part in basis.landmark_basis)
+    mean, by_identity, by_expression = parts
     trust = rigid_trust()
     sample = landmarks[np.unique(np.linspace(0, len(landmarks) - 1, min(len(landmarks), _SAMPLE)).round().astype(int))]
     neutral, moved = mean, np.zeros(1)
@@ -87,7 +88,9 @@ def to_head_space(landmarks: np.ndarray, basis: FaceBasis | None = None) -> tupl
     return pose.undone(landmarks), neutral
 
 
-def image_camera(landmarks: np.ndarray, width: int, height: int, fps: float, basis: FaceBasis | None = None) -> CameraTrack:
+def image_camera(
+    landmarks: np.ndarray, width: int, height: int, fps: float, basis: FaceBasis | None = None,
+) -> CameraTrack:
     """A camera far away, and the head's pose before it, for image landmarks of an unknown camera.
 
     Args:

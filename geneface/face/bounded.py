@@ -46,7 +46,8 @@ def bounded(quadratic: np.ndarray, linear: np.ndarray, tie: np.ndarray, rounds: 
 
 
 def overlapping(count: int, chunk: int) -> Iterator[tuple[slice, slice]]:
-    """Pieces of up to `chunk` of `count` frames, each with the wider piece to solve for it: further frames hardly matter."""
+    """Pieces of up to `chunk` of `count` frames, each with the wider piece to solve for it: what is farther off hardly
+    matters."""
     for first in range(0, count, chunk):
         last = min(count, first + chunk)
         yield slice(first, last), slice(max(0, first - _MARGIN), min(count, last + _MARGIN))

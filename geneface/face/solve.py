@@ -191,8 +191,8 @@ class _Beliefs:
 
 
 class _Seen:
-    """Image landmarks as rows that are linear in the weights: a landmark X is seen at x, of focal length f and principal
-    point c, where (R X + t)_xy - (x - c) / f (R X + t)_z = 0. Rows are in metres at the landmark's depth."""
+    """Image landmarks as rows that are linear in the weights: a landmark X is seen at x, of focal length f and
+    principal point c, where (R X + t)_xy - (x - c) / f (R X + t)_z = 0. Rows are in metres at the landmark's depth."""
 
     def __init__(
         self, landmarks: np.ndarray, camera: CameraTrack, identity: np.ndarray | None, points: np.ndarray,
@@ -270,7 +270,7 @@ class _Seen:
         return result
 
     def missed(self, weights: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[T,L,2] the landmarks less the projected ones, and [T] the distance of the projected outer eye corners [px]."""
+        """[T,L,2] the landmarks less the projected ones, and [T] the distance of the outer eye corners there [px]."""
         one, other = _corners(len(self.neutral))
         missed, size = np.empty_like(self.landmarks), np.empty(len(weights))
         intrinsics = self.camera.intrinsics.astype(np.float64)

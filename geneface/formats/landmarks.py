@@ -81,7 +81,8 @@ def _load(path: Path) -> tuple[np.ndarray, dict[str, float]]:
             with open(path, "rb") as file:
                 arrays = {"landmarks": read_npy(file, "its array", size)}
     except Exception as error:  # whatever zip, zlib and numpy find to say of damaged bytes
-        raise UserError(f"{path}: not a readable file of landmarks ({one_line(error)}); save the array alone") from error
+        what = f"not a readable file of landmarks ({one_line(error)})"
+        raise UserError(f"{path}: {what}; save the array itself") from error
     name = next((name for name in _NAMES if name in arrays), None)
     if name is None:
         raise UserError(f"{path}: holds no landmarks; they are an array called " + ", ".join(_NAMES[:3]))
@@ -92,8 +93,8 @@ def _load(path: Path) -> tuple[np.ndarray, dict[str, float]]:
         points = points[:, 0]
     kinds = {(68, 3), (68, 2), (468, 2), (468, 3), (478, 2), (478, 3)}
     if points.dtype.kind not in "fiu" or points.ndim != 3 or points.shape[1:] not in kinds:
-        raise UserError(f"{path}: {name} has shape {points.shape}; landmarks are [frames, 68, 2 or 3], [frames, 204], or "
-                        "MediaPipe's [frames, 468 or 478, 2 or 3]")
+        raise UserError(f"{path}: {name} has shape {points.shape}; landmarks are [frames, 68, 2 or 3], [frames, 204], "
+                        "or MediaPipe's [frames, 468 or 478, 2 or 3]")
     check_frames(len(points), path)
     if len(points) > _MOST_FRAMES:
         raise UserError(f"{path}: has {len(points)} frames of landmarks; cut it to parts of at most {_MOST_FRAMES}")
@@ -115,12 +116,12 @@ def _of_heads(points: np.ndarray, fps: float, path: Path) -> MotionSequence:
     if not looks_like_a_face(middle):
         spread = points.std(0).ravel()
         if len(points) > 8 and np.quantile(spread, 0.05) > 0.5 and np.quantile(spread, 0.95) < 2:
-            raise UserError(f"{path}: landmarks divided by their own deviation; multiply it back, and add the mean, with the "
-                            "numbers that made them")
+            raise UserError(f"{path}: landmarks divided by their own deviation; multiply it back, and add the mean, "
+                            "with the numbers that made them")
         points = mean + points * _FLIP * _IDEXP_M
         if not looks_like_a_face(np.median(points, 0)):
-            raise UserError(f"{path}: neither faces of 68 iBUG landmarks nor GeneFace's idexp_lm3d; save landmarks of whole "
-                            "faces")
+            raise UserError(f"{path}: neither faces of 68 iBUG landmarks nor GeneFace's idexp_lm3d; save landmarks of "
+                            "whole faces")
     _check_sizes(points, path)
     heads, neutral = to_head_space(points)
     return _motion(solve_landmarks(heads, fps, neutral), mean + heads - neutral, fps, path)
@@ -135,8 +136,8 @@ def _of_images(points: np.ndarray, fps: float, known: dict[str, float], path: Pa
         raise UserError(f"{path}: width and height are the image's, both of them, in pixels")
     if np.abs(points).max() <= 4:  # shares of the image, which a face may stick out of
         if width is None:
-            raise UserError(f"{path}: landmarks in shares of an image of unknown shape; save its width and height with them, "
-                            "or multiply them by those")
+            raise UserError(f"{path}: landmarks in shares of an image of unknown shape; save its width and height with "
+                            "them, or multiply them by those")
         points = points * [width, height]
     if width is None:  # only the middle and the size of it matter
         width, height = points.reshape(-1, 2).max(0) + points.reshape(-1, 2).min(0).clip(0)
@@ -162,8 +163,8 @@ def _check_sizes(points: np.ndarray, path: Path) -> None:
     size = np.sqrt(points.var(1).sum(-1))
     small = ~(size > 0.1 * np.median(size))
     if small.any():
-        raise UserError(f"{path}: frame {int(np.argmax(small))} holds no face, its landmarks lie in one place; fill such "
-                        "frames in, or cut them off")
+        raise UserError(f"{path}: frame {int(np.argmax(small))} holds no face, its landmarks lie in one place; fill "
+                        "such frames in, or cut them off")
 
 
 def _motion(

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..types import MotionSequence
-from . import WriteOptions, landmarks
+from . import WriteOptions
 from .guard import check_fps, check_frames, check_weights
 
 
@@ -19,6 +19,8 @@ def read(path: Path, fps: float | None = None) -> MotionSequence:
     Raises:
         UserError: see `MotionSequence.load`, or values that no motion has.
     """
+    from . import landmarks  # and the solver with it
+
     if landmarks.holds_landmarks(path):
         return landmarks.read(path, fps).after(f"read {path.name} (landmarks)")
     motion = MotionSequence.load(path)

@@ -15,10 +15,11 @@ _RULES = {
     "wh": "W", "qu": "K W", "ng": "NG", "nk": "NG K", "^kn": "N", "^wr": "R", "^ps": "S", "^x": "Z", "^y": "Y",
     "ee": "IY", "ea": "IY", "oo": "UW", "ou": "AW", "ow": "OW", "oi": "OY", "oy": "OY", "ai": "EY", "ay": "EY",
     "au": "AO", "aw": "AO", "ie": "IY", "ei": "EY", "ey": "IY", "eu": "Y UW", "ew": "Y UW", "oa": "OW", "ue": "UW",
-    "ui": "UW", "ar": "AA R", "er": "ER", "ir": "ER", "or": "AO R", "ur": "ER", "ce": "S EH", "ci": "S IH", "cy": "S IY",
-    "ge": "JH EH", "gi": "JH IH", "ce$": "S", "ge$": "JH", "le$": "AH L", "es$": "AH Z", "ed$": "D", "e$": "", "y$": "IY",
-    "a$": "AH", "o$": "OW", "a": "AE", "b": "B", "c": "K", "d": "D", "e": "EH", "f": "F", "g": "G", "h": "HH", "i": "IH",
-    "j": "JH", "k": "K", "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R", "s": "S", "t": "T",
+    "ui": "UW", "ar": "AA R", "er": "ER", "ir": "ER", "or": "AO R", "ur": "ER", "ce": "S EH", "ci": "S IH",
+    "cy": "S IY", "ge": "JH EH", "gi": "JH IH", "ce$": "S", "ge$": "JH", "le$": "AH L", "es$": "AH Z", "ed$": "D",
+    "e$": "", "y$": "IY", "a$": "AH", "o$": "OW", "a": "AE", "b": "B", "c": "K", "d": "D", "e": "EH", "f": "F",
+    "g": "G", "h": "HH", "i": "IH", "j": "JH", "k": "K", "l": "L", "m": "M", "n": "N", "o": "AA",
+    "p": "P", "q": "K", "r": "R", "s": "S", "t": "T",
     "u": "AH", "v": "V", "w": "W", "x": "K S", "y": "IH", "z": "Z",
 }
 _LETTERS = dict(zip("abcdefghijklmnopqrstuvwxyz", (
@@ -66,10 +67,10 @@ def phones(word: str) -> str:
         return " ".join(_LETTERS[letter] for letter in word)
     marked, at, result = f"^{word}$", 1, []
     while marked[at] != "$":
-        # A rule for the beginning also takes the mark before the first letter; one for the end, the mark after the last.
-        begin = 0 if at == 1 else at
-        for start, stop in sorted(((s, e) for s in {begin, at} for e in range(at + 1, min(at + _LONGEST, len(marked)) + 1)),
-                                  key=lambda piece: piece[0] - piece[1]):
+        # A rule for the beginning takes the mark before the first letter, too; one for the end, that after the last.
+        pieces = [(start, stop) for start in ({0, 1} if at == 1 else {at})
+                  for stop in range(at + 1, min(at + _LONGEST, len(marked)) + 1)]
+        for start, stop in sorted(pieces, key=lambda piece: piece[0] - piece[1]):
             sound = _RULES.get(marked[start:stop])
             if sound is not None:
                 break

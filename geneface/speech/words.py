@@ -56,7 +56,8 @@ def align(samples: np.ndarray, text: str) -> Alignment:
                         "elsewhere and given with --words FILE")
     seconds = len(samples) / RATE
     if len(said) > max(1, _MOST_WORDS_PER_S * seconds):
-        raise UserError(f"--transcript: {len(said)} words in {seconds:.1f} s of sound; give the text of this recording only")
+        raise UserError(f"--transcript: {len(said)} words in {seconds:.1f} s of sound; give the text of this recording "
+                        "only")
 
     set_loglevel("FATAL")
     decoder = Decoder(lm=None, samprate=RATE, loglevel="FATAL")

@@ -53,8 +53,8 @@ def test_text_is_kept_as_written_and_unknown_words_are_spelled(footage, sphinx):
 def test_wrong_text_is_one_line(footage, sphinx):
     samples = read_audio(footage / "grid/s1/bbaf2n.mp4")
     for text, message in (("a long story of quite other and far more complicated matters", "does not fit the sound"),
-                          ("a " * 60, "60 words in 3.0 s"), ("你好 世界", "no English words"), ("", "no English words"),
-                          ("... --", "no English words")):
+                          ("a " * 60, "60 words in 3.0 s"), ("你好 世界", "no English words"),
+                          ("", "no English words"), ("... --", "no English words")):
         with pytest.raises(UserError, match=message) as error:
             align(samples, text)
         assert "\n" not in str(error.value)
@@ -66,8 +66,9 @@ def test_without_the_aligner_the_extra_is_named(monkeypatch):
         align(np.zeros(16000, np.float32), "hello")
 
 
-@pytest.mark.parametrize("token, words", [("Well-known", ["well", "known"]), ("don’t", ["don't"]), ("Müller,", ["muller"]),
-                                          ("42", ["forty", "two"]), ("—", []), ("日本", []), ("3rd", ["three", "rd"])])
+@pytest.mark.parametrize("token, words", [
+    ("Well-known", ["well", "known"]), ("don’t", ["don't"]), ("Müller,", ["muller"]), ("42", ["forty", "two"]),
+    ("—", []), ("日本", []), ("3rd", ["three", "rd"])])
 def test_what_is_said_for_a_token(token, words):
     assert spoken(token) == words
 
@@ -107,8 +108,9 @@ def test_known_timings_are_read(tmp_path):
     path.write_text('[[0, 0.4, "Hello"], [0.4, 0.7, "you"]]')
     assert read_words(path) == ((0.0, 0.4, "Hello"), (0.4, 0.7, "you"))
     for text, message in (('[[0.5, 0.4, "a"]]', "out of order"), ('[[0.5, 0.6, "a"], [0.1, 0.2, "b"]]', "out of order"),
-                          ('[[0, NaN, "a"]]', "out of order"), ('[[0, 1, 7]]', "out of order"), ('{"a": 1}', "no word timings"),
-                          ('[[0, 1]]', "no word timings"), ('hello', "no word timings"), ("[" * 100000, "no word timings")):
+                          ('[[0, NaN, "a"]]', "out of order"), ('[[0, 1, 7]]', "out of order"),
+                          ('{"a": 1}', "no word timings"), ('[[0, 1]]', "no word timings"),
+                          ('hello', "no word timings"), ("[" * 100000, "no word timings")):
         path.write_text(text)
         with pytest.raises(UserError, match=message) as error:
             read_words(path)
