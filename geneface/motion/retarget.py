@@ -35,7 +35,7 @@ _WIDEST_SMILE, _MOST_SMILE = 2.5, 4.0
 _BEYOND = 1.0  # how far beyond what the person showed single frames may go, as a share of it
 _HANGING = 0.2, 0.6  # closure of eyes that are not shut yet, and of those that are meant to be
 _LEAST_GAZE = np.radians(5.0)
-_TURN_MARGIN, _PLACE_MARGIN = np.radians(3.5), 0.008  # beyond the recorded poses [rad, m]
+_TURN_MARGIN, _PLACE_MARGIN = np.radians(2.0), 0.004  # beyond the recorded poses [rad, m]
 
 _UPPER = [*arkit.indices("eyeSquint*", "eyeWide*"), *arkit.BROWS]
 _LOWER = sorted(set(range(len(arkit.ARKIT_NAMES))) - {*_UPPER, *CLOSING, *arkit.GAZE})
@@ -181,7 +181,7 @@ def transfer_pose(poses: np.ndarray, recorded: np.ndarray, strength: float = 1.0
     mean, own_turns, middle, own_places = _parts(recorded)
     sway, own_sway = _sway(turns, places), _sway(own_turns, own_places)
     turn = _held(strength * turns, own_turns, _TURN_MARGIN)
-    place = turn @ own_sway + _held(strength * (places - turns @ sway), own_places - own_turns @ own_sway, _PLACE_MARGIN)
+    place = _held(turn @ own_sway + strength * (places - turns @ sway), own_places, _PLACE_MARGIN)
     out = np.tile(np.eye(4, dtype=np.float32), (len(poses), 1, 1))
     out[:, :3, :3] = (mean * Rotation.from_rotvec(turn)).as_matrix()
     out[:, :3, 3] = middle + place
