@@ -82,7 +82,8 @@ class WhisperEncoder(nn.Module):
                 return torch.from_numpy(variables[name].astype(np.float32))
 
             positions = tensor("position_encodings/encodings")
-            model = cls(layers, positions.shape[1], int(variables["num_heads"]), positions.shape[0])
+            with torch.device("meta"):  # no weights drawn only to be replaced
+                model = cls(layers, positions.shape[1], int(variables["num_heads"]), positions.shape[0])
             state = {"positions": positions}
             for conv in ("conv1", "conv2"):
                 state[f"{conv}.weight"], state[f"{conv}.bias"] = tensor(f"{conv}/weight"), tensor(f"{conv}/bias")
@@ -96,7 +97,7 @@ class WhisperEncoder(nn.Module):
                 ):
                     for kind in ("weight", "bias"):
                         state[f"blocks.{i}.{ours}.{kind}"] = tensor(f"layer_{i}/{linear}/{kind}")
-            model.load_state_dict(state)
+            model.load_state_dict(state, assign=True)
         except (KeyError, RuntimeError, IndexError) as error:
             raise UserError(f"{path}: not a Whisper model as expected ({error}); run geneface assets verify") from error
         return model.eval().requires_grad_(False)
