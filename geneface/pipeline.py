@@ -199,6 +199,7 @@ def _driven(
     return motion, audio if audio is not None else driver.sound, config
 
 
+@needs(AVATAR)
 def track(
     video: str | Path, out: str | Path | None = None, fps: float | None = None, avatar: Avatar | str | Path | None = None,
 ) -> MotionSequence:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from geneface import extras
 from geneface.errors import UserError
 from geneface.formats import FORMATS
 from geneface.media import read_audio, write_wav
+from geneface.types import MotionSequence
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("mediapipe", "cv2", "dlib", "librosa", "numba", "jax", "tensorboard", "trimesh", "matplotlib", "soxr",
@@ -67,12 +69,13 @@ def spoken(tmp_path_factory) -> tuple[Path, set[str]]:
     write_wav(folder / "a.wav", read_audio(ROOT / "geneface/data/demo_speech_driving.opus")[8000:32000])
     done = bare(("speak", "--audio", "a.wav", "-o", "m.npz"), cwd=folder)
     assert done.status == [0], done.said
+    motion = MotionSequence.load(folder / "m.npz")
+    few = {name: getattr(motion, name)[:8] for name in ("landmarks", "expression", "blink", "gaze")}
+    replace(motion, **few, words=((0, 0.15, "when"), (0.15, 0.3, "the"))).save(folder / "said.npz")
     return folder, done.modules
 
 
 def test_speech_becomes_motion_without_the_extra(spoken):
-    from geneface.types import MotionSequence
-
     folder, modules = spoken
     motion = MotionSequence.load(folder / "m.npz")
     assert (len(motion), motion.fps) == (38, 25.0) and np.ptp(motion.expression, axis=0).max() > 0.05
@@ -86,19 +89,18 @@ def test_speech_does_not_wait_for_what_it_does_not_use(spoken):
 
 
 def test_motion_files_are_written_and_read_without_the_extra(spoken):
-    """Every format; those that want an extra of their own say so."""
+    """Every format; what wants an extra of its own names it."""
     folder, _ = spoken
     formats = [format for format in FORMATS if format.writes]
     files = [f"out_{format.name}{format.endings[0] if format.endings else ''}" for format in formats]
-    done = bare(*[("export", "m.npz", "-o", file, "--format", format.name, "--fps", "30")
-                  for file, format in zip(files, formats)], cwd=folder)
-    named = [line for line in done.said if "geneface[" in line]
-    assert done.status.count(0) == len(formats) - len(named) and done.status.count(2) == len(named), done.said
-    written = [file for file, status in zip(files, done.status) if status == 0]
-    assert written and all((folder / file).exists() for file in written)
-    read = [file for file, format in zip(files, formats) if file in written and format.reads]
-    done = bare(*[("motion", "info", file) for file in read], cwd=folder)
-    assert done.status == [0] * len(read), done.said
+    done = bare(*[("export", "said.npz", "-o", file, "--format", format.name, "--fps", "30")
+                  for file, format in zip(files, formats)], ("export", "said.npz", "-o", "x.usdc"), cwd=folder)
+    assert done.status == [0] * len(formats) + [2], done.said
+    assert "needs geneface[usd]" in done.said[-1] and not (folder / "x.usdc").exists()
+    assert all((folder / file).exists() for file in files)
+    readable = {file: format for file, format in zip(files, formats) if format.reads}
+    done = bare(*[("motion", "info", file) for file in readable], cwd=folder)
+    assert done.status == [2 if format.name == "usd" else 0 for format in readable.values()], done.said
 
 
 def test_help_and_mistakes_need_neither_torch_nor_numpy(tmp_path):
@@ -113,6 +115,7 @@ AVATAR_VERBS = [
     ("evaluate", "x.avatar", "y.avatar", "--person", "p"), ("export", "x.avatar", "--mesh", "x.obj"),
     ("prepare-corpus", "clips", "-o", "c"), ("evaluate-motion", "--corpus", "c"),
     ("train-motion", "c", "-o", "m.safetensors"), ("train-motion", "c", "-o", "m.safetensors", "--part", "sync"),
+    ("motion", "track", "a.mp4", "-o", "m.npz"), ("render", "x.avatar", "--video", "a.mp4", "-o", "x.mp4"),
 ]
 
 
@@ -120,7 +123,7 @@ def test_verbs_of_the_extra_name_it_in_one_line(tmp_path):
     done = bare(*AVATAR_VERBS, cwd=tmp_path)
     assert done.status == [2] * len(AVATAR_VERBS)
     assert done.said == [
-        f"geneface {verb[0]}: this needs geneface[avatar], which is not installed; pip install 'geneface[avatar]'"
+        f"geneface {' '.join(verb[:1 + (verb[0] == 'motion')])}: this needs geneface[avatar], which is not installed; pip install 'geneface[avatar]'"
         for verb in AVATAR_VERBS
     ]
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from geneface.errors import UserError
+from geneface.extras import need
 
 _ATTEMPTS = 12
 """How often workers may die in a row without a task being finished. A file that kills its worker is given up after
@@ -122,10 +123,9 @@ def _over_ray(function: Callable[..., Any], tasks: Sequence[tuple], workers: int
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report home
     if cluster != "local":  # a cluster that is gone would be tried for a quarter of an hour
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError("a cluster needs Ray: pip install 'geneface[cluster]'") from error
+    need("cluster", "a cluster")
+    import ray
+
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, workers, cluster)

@@ -18,6 +18,7 @@ import numpy as np
 import soxr
 
 from geneface.errors import UserError
+from geneface.extras import need
 
 from .engines import SAMPLE_RATE, Speech, Voice, pronounced, run, timed
 
@@ -82,10 +83,9 @@ def expose(model: bytes, tensor: str) -> bytes:
 
 def session(model: bytes, threads: int = 1) -> Any:
     """The model ready to run. Raises UserError where onnxruntime is not installed."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError("neural voices need onnxruntime: pip install 'geneface[voices]'") from error
+    need("voices", "a neural voice")
+    import onnxruntime
+
     onnxruntime.set_seed(0)  # of the noise that voices draw
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
