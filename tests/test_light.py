@@ -122,10 +122,9 @@ AVATAR_VERBS = [
 def test_verbs_of_the_extra_name_it_in_one_line(tmp_path):
     done = bare(*AVATAR_VERBS, cwd=tmp_path)
     assert done.status == [2] * len(AVATAR_VERBS)
-    assert done.said == [
-        f"geneface {' '.join(verb[:1 + (verb[0] == 'motion')])}: this needs geneface[avatar], which is not installed; pip install 'geneface[avatar]'"
-        for verb in AVATAR_VERBS
-    ]
+    names = [" ".join(verb[:2]) if verb[0] == "motion" else verb[0] for verb in AVATAR_VERBS]
+    mend = "this needs geneface[avatar], which is not installed; pip install 'geneface[avatar]'"
+    assert done.said == [f"geneface {name}: {mend}" for name in names]
     assert list(tmp_path.iterdir()) == []
 
 
