@@ -10,5 +10,8 @@ class UserError(Exception):
 
 def one_line(text: object, limit: int = 120) -> str:
     """What a stranger's file or another library says, short enough to stand in one line."""
-    words = " ".join(str(text).split())
+    try:
+        words = " ".join(str(text).split())
+    except ValueError:  # a library's own exception of bytes that are no text
+        words = type(text).__name__
     return words if len(words) <= limit else words[:limit - 3] + "..."

@@ -15,9 +15,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..types import write_atomically
-from .guard import MAX_BYTES, read_bytes
+from .guard import MAX_BYTES, finite, read_bytes
 
 MAX_VALUES = 2**25  # numbers in one accessor, or of one sampled curve
 MAX_READ = 2**28  # numbers in all accessors that are read
@@ -168,7 +168,8 @@ class Document:
                 raise Damaged(f"accessor {index}: a sparse index beyond its {count} values")
             values = values.copy()
             values[rows] = self._values(sparse["values"], kind, changes, width)
-        values = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of NaN, which is refused where values are used
+            values = values.astype(np.float64)
         if accessor.get("normalized") and kind is not np.float32:
             values = np.maximum(values / np.iinfo(kind).max, -1)
         if not np.isfinite(values).all():
@@ -247,10 +248,10 @@ class damage:
 
     def __exit__(self, kind, error, trace) -> None:
         if isinstance(error, Damaged):
-            raise UserError(f"{self._path}: {error}") from error
+            raise UserError(f"{self._path}: {one_line(error)}") from error
         # A file may hold a value of any JSON type anywhere.
         if isinstance(error, (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)):
-            raise UserError(f"{self._path}: damaged glTF ({kind.__name__}: {error})") from error
+            raise UserError(f"{self._path}: damaged glTF ({kind.__name__}: {one_line(error)})") from error
 
 
 def _chunks(content: bytes) -> tuple[bytes, bytes | None]:
@@ -284,7 +285,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_ITEMS:
         raise Damaged(f"its JSON part has more than {MAX_ITEMS} values")
     try:
-        content = json.loads(text.decode("utf-8-sig"))
+        content = json.loads(text.decode("utf-8-sig"), parse_float=finite, parse_constant=finite)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"not a glTF file ({str(error)[:80]})") from error
     asset = content.get("asset") if isinstance(content, dict) else None
@@ -307,7 +308,7 @@ def _resource(path: Path, uri: Any, limit: int) -> bytes:
             raise Damaged("a data uri is not in base64") from error
     name = unquote(uri)
     folder = path.parent.resolve()
-    outside = ":" in name or "\\" in name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts
+    outside = ":" in name or "\\" in name or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts
     if outside or not (folder / name).resolve().is_relative_to(folder):
         raise Damaged(f"it refers to {uri[:80]!r}, which is not a file in its own folder")
     return read_bytes(folder / name, limit)
@@ -315,5 +316,5 @@ def _resource(path: Path, uri: Any, limit: int) -> bytes:
 
 def _count(value: Any, what: str) -> int:
     if type(value) is not int or not 0 <= value <= 2**40:
-        raise Damaged(f"{what} is {value!r}")
+        raise Damaged(f"{what} is {one_line(repr(value), 40)}")
     return value

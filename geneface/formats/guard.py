@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,28 @@ def read_text(path: Path, limit: int = MAX_BYTES) -> str:
         raise UserError(f"{path}: is no UTF-8 text (byte {error.start}); export it again as text") from error
 
 
+def lines_of(text: str, path: Path, longest: int = 1 << 17) -> Iterator[str]:
+    """Lines of a text with their ends, one at a time. Raises UserError: one is longer than `longest` characters."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    start, number = 0, 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        number += 1
+        if end - start > longest:
+            raise UserError(f"{path}: line {number} has {end - start} characters; it is damaged or no table")
+        yield text[start:end]
+        start = end
+
+
+def finite(number: str) -> float:
+    """A number of JSON; for `json.loads` as parse_float and parse_constant. Raises ValueError: it is not finite."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{one_line(number, 20)} is no number of JSON")
+    return value
+
+
 def parse_json(text: str, path: Path) -> dict[str, Any]:
     """The object that a JSON text holds.
 
@@ -50,11 +73,8 @@ def parse_json(text: str, path: Path) -> dict[str, Any]:
     if max(text.count("["), text.count("{"), text.count('"')) > _MAX_JSON_MARKS:
         raise UserError(f"{path}: has too many parts for a motion; cut it to parts")
 
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no number of JSON")
-
     try:
-        content = json.loads(text, parse_constant=refuse)
+        content = json.loads(text, parse_float=finite, parse_constant=finite)
     except (ValueError, RecursionError) as error:
         message = "nested too deep" if isinstance(error, RecursionError) else one_line(error)
         raise UserError(f"{path}: is no readable JSON ({message}); export it again") from error
@@ -84,7 +104,7 @@ def array(value: Any, name: str, shape: tuple[int | None, ...], path: Path) -> n
 def check_frames(count: int, path: Path) -> None:
     """Raise UserError unless a motion may have `count` frames."""
     if not 0 < count <= MAX_FRAMES:
-        raise UserError(f"{path}: has {count} frames; a motion has 1 to {MAX_FRAMES}")
+        raise UserError(f"{path}: has {one_line(count, 20)} frames; a motion has 1 to {MAX_FRAMES}")
 
 
 def check_fps(fps: Any, path: Path) -> float:

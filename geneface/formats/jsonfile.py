@@ -93,7 +93,7 @@ def _read_own(content: dict[str, Any], path: Path) -> MotionSequence:
     try:
         words = tuple((word["start"], word["end"], word["word"]) for word in content.get("words", ()))
         return replace(motion, words=words, history=tuple(content.get("history", ())))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: words or history are damaged ({one_line(error)}); mend or delete them") from error
 
 

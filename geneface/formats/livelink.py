@@ -20,7 +20,6 @@ A take shorter than a second is written to start in the last frame of a second, 
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from ..face.arkit import ARKIT_NAMES, plain
 from ..face.motion import motion_from_weights
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import check_fps, check_frames, check_weights, read_text
+from .guard import MAX_FRAMES, check_fps, check_frames, check_weights, lines_of, read_text
 from .pose import head_angles, poses_of_angles
 
 SHAPES: tuple[str, ...] = (
@@ -56,7 +55,7 @@ _ARKIT = [ARKIT_NAMES.index(name[0].lower() + name[1:]) for name in SHAPES]
 _HEAD_SIGNS = np.array([-1.0, 1.0, -1.0])  # between our yaw, pitch, roll (`pose.head_angles`) and Epic's
 _GAZE_SIGNS = np.array([-1.0, -1.0])  # between our gaze (person's left, up) and Epic's yaw and pitch
 _DAY = 24 * 3600.0
-_TEXT_BYTES = 1 << 28  # six days of takes; a table of text takes several times its size to read
+_TEXT_BYTES = 1 << 28  # about two hours at 60 frames per second
 
 
 def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
@@ -118,14 +117,14 @@ class _Table:
 
 
 _PLACES = {plain(name): place for place, name in enumerate((*ARKIT_NAMES, *ANGLES))}
+_LOST = np.full(len(ARKIT_NAMES) + len(ANGLES), np.nan)
 _TIMES = ("timecode", "time", "timestamp", "timems", "timestampms")
 
 
 def _read_table(path: Path) -> _Table:
     text = read_text(path, _TEXT_BYTES)
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    separator = max(",;\t", key=next(lines_of(text, path), "").count)
+    rows = csv.reader(lines_of(text, path), delimiter=separator)
     codes: list[str] = []
     values: list[np.ndarray] = []
     try:
@@ -134,6 +133,8 @@ def _read_table(path: Path) -> _Table:
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
+            if len(codes) == MAX_FRAMES:
+                raise UserError(f"{path}: has more than {MAX_FRAMES} frames; cut it to parts")
             codes.append(row[time_column].strip() if time_column < len(row) else "")
             values.append(_numbers(row, places, count_column, len(names), separator, f"{path}: line {rows.line_num}"))
     except csv.Error as error:
@@ -170,12 +171,11 @@ def _numbers(
     row: list[str], places: dict[int, int], count: int | None, width: int, separator: str, where: str
 ) -> np.ndarray:
     """[61] values of a row; NaN throughout where the app lost the face."""
-    lost = np.full(len(ARKIT_NAMES) + len(ANGLES), np.nan)
     if count is not None and count < len(row) and row[count].strip() in ("0", "0.0"):
-        return lost
+        return _LOST
     if len(row) < width:
         raise UserError(f"{where} has {len(row)} of {width} columns; the file is cut off or damaged")
-    out = np.zeros(len(lost))
+    out = np.zeros(len(_LOST))
     for column, place in places.items():
         cell = row[column].replace(",", ".") if separator == ";" else row[column]
         try:
