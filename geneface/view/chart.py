@@ -67,10 +67,11 @@ class Chart:
                 shift = 0 if len(row) == 1 else (2 * j - 1) * 7
                 pen.text((self.width - 10, centre + shift), _value(curve, shown), colour, _font(12), anchor="rm")
         foot = self.height - _BOTTOM / 2
-        clock = f"{time:.2f} s · frame {frame + 1} of {self.frames} · {self.fps:.4g} fps"
+        clock = f"{time:.2f} s · {frame + 1} of {self.frames} · {self.fps:.4g} fps"
         pen.text((_LEFT, foot), clock, _SOFT, _font(12), anchor="lm")
         said = next((word for begin, end, word in self._words if begin <= time < end), "")
-        pen.text((self.width - 10, foot), _fitted(said, 110, 13), _INK, _font(13), anchor="rm")
+        room = self.width - _LEFT - _font(12).getlength(clock) - 30
+        pen.text((self.width - 10, foot), _fitted(said, room, 13), _INK, _font(13), anchor="rm")
         return np.asarray(image)
 
     def _x(self, time: float, number: int) -> float:

@@ -1,6 +1,8 @@
 """Drawing the head without a graphics card: lit at its vertices, rasterised at twice the size, averaged at edges."""
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -89,12 +91,14 @@ class HeadPainter:
         share = torch.ones(len(sample))
         share[edge] = share[len(pixel):] = 1 / _FINER**2
         pixel = torch.cat([pixel, pixel[edge].repeat_interleave(len(others))])
-        found = face[sample].long()
+        found = face.index_select(0, sample)
         seen = (found >= 0).nonzero().flatten()
-        pixel, share, found, w = pixel[seen], share[seen], front[found[seen]], weights[sample[seen]][..., None]
-        corners = self._faces[found]
+        pixel, share = pixel.index_select(0, seen), share.index_select(0, seen)
+        found = front.index_select(0, found.index_select(0, seen))
+        w = weights.index_select(0, sample.index_select(0, seen))[..., None]
+        corners = self._faces.index_select(0, found)
         lit = self._lit(vertices, normals, opening)
-        colour = (lit[corners] * w).sum(1)
+        colour = sum(lit.index_select(0, corners[:, k]) * w[:, k] for k in range(3))
         eyes = (self._kind[found] == KINDS.index("eye")).nonzero().flatten()
         if len(eyes):
             place = ((self._eye_uv[corners[eyes]] * w[eyes]).sum(1).clamp(0, 0.999) * len(self._eye)).long()
@@ -109,7 +113,9 @@ class HeadPainter:
         kind of each pixel's first sample, -1 where there is none."""
         corner = face[:, 0, :, 0]
         kind = torch.where(corner >= 0, self._kind[front][corner.clamp(min=0).long()], -1)
-        fine = (depth.amax((1, 3)) - depth.amin((1, 3)) > _STEP) | (kind == KINDS.index("eye"))
+        samples = [depth[:, row, :, column] for row in range(_FINER) for column in range(_FINER)]
+        far, near = reduce(torch.maximum, samples), reduce(torch.minimum, samples)
+        fine = (far - near > _STEP) | (kind == KINDS.index("eye"))
         below, beside = kind[1:] != kind[:-1], kind[:, 1:] != kind[:, :-1]
         fine[1:] |= below
         fine[:-1] |= below

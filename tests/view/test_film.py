@@ -9,6 +9,7 @@ import pytest
 
 from geneface.cli.main import run
 from geneface.media import read_audio, read_frames
+from geneface.ops import raster
 from geneface.types import MotionSequence
 from geneface.view import curves, write_view
 from geneface.view.draw import HeadPainter
@@ -57,6 +58,14 @@ def test_the_open_mouth_is_seen(one_thread):
     assert closed[2, 2] == pytest.approx([230, 230, 230], abs=1)  # background
     face = closed[120, 100]
     assert face[0] > face[1] > face[2] > 80  # skin
+
+
+def test_the_same_picture_without_native_kernels(monkeypatch):
+    painter, vertices = HeadPainter(80, 108, (0.9, 0.9, 0.9)), Take.of(make_motion(), "x").vertices(OPEN)
+    native = painter.draw(vertices, 0.02).astype(int)
+    monkeypatch.setattr(raster, "library_for", lambda tensor: None)
+    assert np.abs(painter.draw(vertices, 0.02) - native).max() <= 1
+    assert native.std() > 30
 
 
 def test_film_of_two_motions_without_sound(tmp_path, motion_file):
