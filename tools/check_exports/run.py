@@ -87,7 +87,7 @@ def main() -> int:
 def export_all(motion: MotionSequence, folder: Path, report: Report) -> dict[str, Path]:
     """Every format's file, and a VRM model; by the format's name."""
     files = {}
-    for format in FORMATS:
+    for format in (format for format in FORMATS if format.writes):
         ending = ENDINGS.get(format.name, format.endings[0] if format.endings else "")
         out = folder / f"{format.name}{ending}"
         what = motion if ending else cut(motion, 0, min(MESH_FRAMES, len(motion)) / motion.fps)
