@@ -67,7 +67,7 @@ EXTRAS = {
     "voices": ["onnxruntime>=1.18"],
     "cluster": ["ray>=2.40"],
     "test": ["pytest==9.2.0", "iniconfig==2.3.1", "pluggy==1.7.0", "srt==3.5.3", "webvtt-py==0.6.0",
-             "bvh==0.3", "usd-core==26.11"],
+             "bvh==0.3", "usd-core==26.11", "pygltflib==1.16.5"],
 }
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import struct
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -407,3 +410,19 @@ def test_heads_of_absurd_size(tmp_path):
     chain = [{"name": "Head"}] + [{"children": [i]} for i in range(5000)]
     (tmp_path / "deep.gltf").write_text(json.dumps({"asset": {"version": "2.0"}, "nodes": chain}))
     refused(tmp_path / "deep.gltf", "its own ancestor")
+
+
+def test_khronos_validator_finds_nothing(tmp_path, written):
+    tool = Path(__file__).resolve().parents[2] / "tools" / "check_exports"
+    if shutil.which("node") is None or not (tool / "node_modules" / "gltf-validator").is_dir():
+        pytest.skip("node or gltf-validator is not there: run `npm ci` in tools/check_exports")
+    files = [str(written[0])]
+    for ending, head in (("gltf", None), ("vrma", None), ("glb", own_head(tmp_path / "own.glb"))):
+        files.append(str(tmp_path / f"m.{ending}"))
+        write_motion(take(), files[-1], WriteOptions(head=head))
+    done = subprocess.run(["node", tool / "validate.mjs", tool / "node_modules", *files], capture_output=True, check=True)
+    for file, issues in json.loads(done.stdout).items():
+        assert (file, issues["errors"]) == (file, 0), issues["messages"]
+        # The head of a test has more joints than it uses and no inverse bind matrices; what we add has nothing wrong.
+        assert not any("/animations" in one for one in issues["messages"])
+    assert json.loads(done.stdout)[files[0]]["messages"] == []
