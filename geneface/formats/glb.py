@@ -88,9 +88,10 @@ class Document:
 
     def item(self, name: str, index: Any) -> dict[str, Any]:
         """Entry `index` of the top-level list `name`. Raises Damaged where there is none."""
-        values = self.items(name)
-        if type(index) is not int or not 0 <= index < len(values):
-            raise Damaged(f"there is no entry {index!r} in {name}")
+        values = self.json.get(name, [])
+        there = isinstance(values, list) and type(index) is int and 0 <= index < len(values)
+        if not there or not isinstance(values[index], dict):
+            raise Damaged(f"there is no entry {str(index)[:40]!r} in {name}")
         return values[index]
 
     def append(self, name: str, value: dict[str, Any]) -> int:

@@ -13,7 +13,7 @@ from .glb import Damaged, Document
 from .joints import HEAD, LEFT_EYE, NECK, RIGHT_EYE, role
 
 MAX_TARGETS = 4096  # of a mesh
-MAX_NAMES = 2**18  # of targets of all nodes
+MAX_NAMES = 2**16  # of targets of all nodes
 MAX_DEPTH = 1000  # of nodes in nodes
 _MOVES = 1e-5  # less than this a target does not move a vertex [units of the file]
 
@@ -91,7 +91,7 @@ def rig_of(document: Document) -> Rig:
                 raise Damaged(f"its nodes have more than {MAX_NAMES} morph targets")
             places = {}
             for place, name in enumerate(targets):
-                if (expression := arkit_index(name)) is not None:
+                if name and (expression := arkit_index(name)) is not None:
                     places.setdefault(expression, place)
             if places:
                 rest = node.get("weights") or document.item("meshes", node["mesh"]).get("weights")
@@ -99,11 +99,12 @@ def rig_of(document: Document) -> Rig:
                 if rest.shape != (len(targets),) or not np.isfinite(rest).all():
                     raise Damaged(f"node {index} has weights that do not fit its {len(targets)} morph targets")
                 morphs.append(Morphs(index, rest, places))
-    bones = {}
-    for part in (NECK, HEAD, LEFT_EYE, RIGHT_EYE):
-        found = [i for i, node in enumerate(nodes) if "skin" not in node and role(str(node.get("name", ""))) == part]
-        if found:
-            bones[part] = bone_of(document, max(found, key=lambda i: (i in joints, "mesh" not in nodes[i])))
+    found: dict[str, list[int]] = {}
+    for index, node in enumerate(nodes):
+        if "skin" not in node and (part := role(str(node.get("name", "")))):
+            found.setdefault(part, []).append(index)
+    bones = {part: bone_of(document, max(places, key=lambda i: (i in joints, "mesh" not in nodes[i])))
+             for part, places in found.items()}
     return Rig(
         morphs=sorted(morphs, key=lambda one: -len(one.places)),
         trunk=[bones[part] for part in (NECK, HEAD) if part in bones and HEAD in bones],
