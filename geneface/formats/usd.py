@@ -18,6 +18,7 @@ from ..face.motion import motion_from_weights
 from ..media.writing import writing
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
+from .apart import read_apart
 from .guard import check_fps, check_frames, read_bytes
 from .headmesh import load_head
 from .pose import poses
@@ -62,10 +63,17 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
 def read(path: Path) -> MotionSequence:
     """Weights of a file; from our own files also head pose, gaze, source and history.
 
+    Read in a process of its own: the library aborts on some damaged packages.
+
     Raises:
         UserError: usd-core is missing; no USD file, or none with a SkelAnimation of ARKit's blend shapes; damaged.
     """
     need("usd", f"{path}: reading USD")
+    return read_apart(__name__, path)
+
+
+def read_here(path: Path) -> MotionSequence:
+    """`read` in this process."""
     from pxr import Sdf, Tf
 
     _check_nesting(read_bytes(path, MAX_USD_BYTES), path)

@@ -17,6 +17,7 @@ from geneface.face.motion import motion_from_weights
 from geneface.formats import read_motion, write_motion
 from geneface.formats.headmesh import MATERIALS, load_head
 from geneface.formats.pose import head_positions, head_rotations, poses_of_angles
+from geneface.formats.usd import read_here
 from geneface.formats.usda import quoted, usda
 from geneface.types import MotionSequence
 
@@ -167,7 +168,7 @@ def Xform "Rig" {
 
 def test_a_file_of_another_program(pxr, tmp_path):
     (tmp_path / "m.usda").write_text(FOREIGN)
-    motion = read_motion(tmp_path / "m.usda")
+    motion = read_here(tmp_path / "m.usda")
     assert len(motion) == 3 and motion.fps == pytest.approx(60) and motion.head_pose is None
     np.testing.assert_allclose(motion.expression[:, index("eyeBlinkLeft")], [0, 0.25, 0.5], atol=1e-6)
     np.testing.assert_allclose(motion.expression[:, index("jawOpen")], [0, 0.1, 1], atol=1e-6)
@@ -193,7 +194,7 @@ def test_damaged_files_are_one_line(before, after, message, pxr, tmp_path):
     assert before in FOREIGN
     (tmp_path / "bad.usda").write_text(FOREIGN.replace(before, after, 1))
     with pytest.raises(UserError, match=message) as caught:
-        read_motion(tmp_path / "bad.usda")
+        read_here(tmp_path / "bad.usda")
     assert "\n" not in str(caught.value)
 
 
@@ -204,7 +205,7 @@ def test_cut_files_and_junk_are_one_line(ending, pxr, tmp_path):
     for bad in (b"", content[:100], content[: len(content) // 2], b"\x00" * 500, b"PK\x03\x04" + bytes(100)):
         (tmp_path / f"bad.{ending}").write_bytes(bad)
         with pytest.raises(UserError) as caught:
-            read_motion(tmp_path / f"bad.{ending}")
+            read_here(tmp_path / f"bad.{ending}")
         assert "\n" not in str(caught.value)
 
 
@@ -217,14 +218,25 @@ def test_deep_nesting_is_refused_before_the_library_sees_it(text, pxr, tmp_path)
     """USD's parser overflows its stack on the first two."""
     (tmp_path / "deep.usda").write_text(text)
     with pytest.raises(UserError, match="brackets more than 500 deep"):
-        read_motion(tmp_path / "deep.usda")
+        read_here(tmp_path / "deep.usda")
 
 
 def test_files_that_it_refers_to_are_not_opened(pxr, tmp_path):
     write_motion(take(2), tmp_path / "secret.usda")
     (tmp_path / "m.usda").write_text('#usda 1.0\n(\n    subLayers = [@../../../secret.usda@, @./secret.usda@]\n)\n')
     with pytest.raises(UserError, match="refers to other files, flatten it"):
-        read_motion(tmp_path / "m.usda")
+        read_here(tmp_path / "m.usda")
+
+
+def test_what_aborts_the_library_is_one_line(pxr, tmp_path):
+    write_motion(take(8), tmp_path / "m.usdz")
+    content = bytearray((tmp_path / "m.usdz").read_bytes())
+    content[256] ^= 64  # "Dereferenced an invalid SdfPrimSpec" in usd-core 25
+    (tmp_path / "m.usdz").write_bytes(content)
+    try:
+        assert len(read_motion(tmp_path / "m.usdz")) == 8
+    except UserError as error:
+        assert "m.usdz" in str(error) and "\n" not in str(error)
 
 
 def test_strings_end_where_they_should(pxr, tmp_path):
