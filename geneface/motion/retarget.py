@@ -156,9 +156,10 @@ def transfer_expression(weights: np.ndarray, reference: np.ndarray, measures: Mo
 def transfer_gaze(gaze: np.ndarray, recorded: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """Gaze [T,2] of a driver on another person, of whom [R,2] is recorded [rad]: about where they usually look, and
     not much farther than they were seen to look."""
-    usual = np.median(recorded, axis=0)
+    usual, away = np.median(recorded, axis=0), gaze - np.median(gaze, axis=0)
     limit = np.maximum(np.quantile(np.abs(recorded - usual), _SEEN, axis=0), _LEAST_GAZE)
-    return usual + soft_limit(strength * (gaze - np.median(gaze, axis=0)), limit, limit / 2)
+    full = np.maximum(np.quantile(np.abs(away), _FULL, axis=0), 1e-6)
+    return usual + soft_limit(strength * np.minimum(1, _REACH * limit / full) * away, limit, limit / 2)
 
 
 def transfer_pose(poses: np.ndarray, recorded: np.ndarray, strength: float = 1.0) -> np.ndarray:
