@@ -136,6 +136,8 @@ def write_motion(motion: MotionSequence, path: str | Path, options: WriteOptions
         raise UserError(f"{path}: {format.title} can only be read; export to another format")
     if not len(motion):
         raise UserError(f"{path}: the motion has no frames; there is nothing to write")
+    if options.head is not None and format.module != "gltf":
+        raise UserError(f"--head {options.head}: {format.title} has no head to animate; write .glb or .gltf")
     if options.fps is not None:
         motion = resample(motion, frame_rate(options.fps))
     added = _module(format).write(motion, path, options)

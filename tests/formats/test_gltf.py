@@ -235,6 +235,11 @@ def test_a_head_without_the_names_is_refused(tmp_path):
         write_motion(take(), tmp_path / "out.glb", WriteOptions(head=tmp_path / "bare.gltf"))
 
 
+def test_a_head_is_for_gltf_alone(tmp_path):
+    with pytest.raises(UserError, match="--head .*own.glb: VRM animation has no head"):
+        write_motion(take(), tmp_path / "m.vrma", WriteOptions(head=own_head(tmp_path / "own.glb")))
+
+
 def curve(kind: str, times, values) -> tuple[Document, dict, dict]:
     document = Document({"asset": {"version": "2.0"}})
     sampler = {"input": document.add(np.array(times, np.float32), bounds=True), "interpolation": kind,
