@@ -172,7 +172,7 @@ class _Beliefs:
     @classmethod
     def at(cls, fps: float) -> "_Beliefs":
         """With changes of so many frames per second: a random walk, whose variance grows with time."""
-        spread, step = np.full(52, 0.5), np.full(52, 0.04)  # standard deviations; of the change in 1/25 s
+        spread, step = np.full(52, 0.5), np.full(52, 0.08)  # standard deviations; of the change in 1/25 s
         spread[indices("mouthClose", "jawForward", "cheekPuff")] = 0.2  # rare, and easily taken for others
         spread[indices("tongueOut")] = 0.01
         step[list(MOUTH)] = 0.12
