@@ -201,7 +201,8 @@ def _driven(
 
 @needs(AVATAR)
 def track(
-    video: str | Path, out: str | Path | None = None, fps: float | None = None, avatar: Avatar | str | Path | None = None,
+    video: str | Path, out: str | Path | None = None, fps: float | None = None,
+    avatar: Avatar | str | Path | None = None,
 ) -> MotionSequence:
     """What somebody does in a video: expression, gaze and head pose.
 

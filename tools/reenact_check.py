@@ -2,8 +2,9 @@
 
     python tools/reenact_check.py X.avatar DRIVER.mp4 -o FOLDER [--size 512] [--transfer both]
 
-Prints, and writes to FOLDER/table.json, for each curve the correlation of the tracked result with the tracked driver and
-with what the avatar was asked to do, and how large each is; FOLDER/side_by_side.mp4 shows the driver beside the avatar.
+Prints, and writes to FOLDER/table.json, for each curve the correlation of the tracked result with the tracked driver
+and with what the avatar was asked to do, and how large each is; FOLDER/side_by_side.mp4 shows the driver beside the
+avatar.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def curves(motion: MotionSequence) -> dict[str, np.ndarray]:
 
 
 def compare(driver: MotionSequence, asked: MotionSequence, shown: MotionSequence) -> dict[str, dict[str, float]]:
-    """Of each curve: correlation of what is shown with driver and with what was asked for, and the 2-98 % range of all."""
+    """Of each curve: correlation of what is shown with driver and with what was asked, and the 2-98 % range of all."""
     length = min(map(len, (driver, asked, shown)))
     rows = {}
     all_curves = [curves(motion) for motion in (driver, asked, shown)]
@@ -56,11 +57,14 @@ def compare(driver: MotionSequence, asked: MotionSequence, shown: MotionSequence
             continue
         values = [each[name][:length] for each in all_curves]
         moves = [float(np.ptp(np.quantile(value, [0.02, 0.98]))) for value in values]
-        with_driver, with_asked = (float(np.corrcoef(other, values[2])[0, 1]) if min(map(np.std, (other, values[2]))) > 0
-                                   else float("nan") for other in values[:2])
-        rows[name] = {"driver": with_driver, "asked": with_asked,
+        rows[name] = {"driver": correlation(values[0], values[2]), "asked": correlation(values[1], values[2]),
                       **dict(zip(("driver_range", "asked_range", "shown_range"), moves))}
     return rows
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """0 where one of both does not move."""
+    return float(np.corrcoef(x, y)[0, 1]) if min(x.std(), y.std()) > 0 else 0.0
 
 
 def film(driver: Path, start: float, result: Path, out: Path) -> None:
@@ -86,7 +90,7 @@ def main() -> None:
     parser.add_argument("avatar", type=Path)
     parser.add_argument("driver", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--size", type=int, default=0, help="side of the rendered portrait [px]; 0 for the avatar's own")
+    parser.add_argument("--size", type=int, default=0, help="side of the portrait [px]; 0 for the avatar's own")
     parser.add_argument("--transfer", choices=TRANSFERS, default=BOTH)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,12 @@ def add_to(group: typer.Typer) -> None:
 def track(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video of one person, of any size, rate and length.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Motion file to write; its ending says in which format.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Motion file to write; its ending says the format.")
     ],
     fps: Annotated[Optional[float], typer.Option(help="Frames per second. Default: the video's own.")] = None,
     avatar: Annotated[
         Optional[Path],
-        typer.Option(metavar="X.avatar", help="Make it this person's motion, as render --video does. Default: as it was."),
+        typer.Option(metavar="X.avatar", help="Make it this person's, as render --video does. Default: the driver's."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

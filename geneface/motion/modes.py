@@ -32,7 +32,7 @@ class Modes:
 
     @classmethod
     def of(cls, own: np.ndarray, columns: list[int], points: np.ndarray, measures: MouthMeasures) -> "Modes":
-        """Of recorded weights [R,52] relative to rest: those in `columns`, as far as they move the landmarks `points`."""
+        """Of recorded weights [R,52] relative to rest: those in `columns`, as they move the landmarks `points`."""
         moved = own[:, columns]
         offsets = measures.offsets[np.ix_(columns, points)]
         shift = np.einsum("rc,cpx->rpx", moved, offsets)

@@ -101,7 +101,8 @@ def check_transfer(transfer: str, expression: float, pose: float, match: float) 
         nearest = difflib.get_close_matches(transfer, TRANSFERS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(TRANSFERS)}"
         raise UserError(f"--transfer {transfer}: no such transfer; {hint}")
-    for name, value, most in (("expression", expression, 3), ("pose", pose, 3), ("match", match, 1)):
+    for name, value, most in (("expression_strength", expression, 3), ("pose_strength", pose, 3),
+                              ("match_driver", match, 1)):
         if not 0 <= value <= most:
             raise UserError(f"{name}: must lie from 0 to {most}, got {value:g}")
 
@@ -114,7 +115,7 @@ def soft_limit(x: np.ndarray, limit: np.ndarray | float, margin: np.ndarray | fl
 
 def rest_weights(weights: np.ndarray, measures: MouthMeasures) -> np.ndarray:
     """[52] the weights of a face that does nothing in particular: the median of the tenth of the frames [T,52] in which
-    it is nearest to doing nothing at all. A weight that is never small, as of somebody who always smiles, belongs to it."""
+    it is nearest to doing nothing at all. A weight that is never small, as of who always smiles, belongs to it."""
     require(len(weights) > 0, "weights: no frame to read the rest from")
     idle = np.quantile(weights, _LOW, axis=0)
     away = _movement(weights - idle, measures).mean(1)

@@ -133,7 +133,8 @@ def test_poses_are_about_the_persons_own_mean_and_within_their_range():
         assert np.corrcoef(yaw(out), yaw(poses(amount)))[0, 1] > 0.93
         mean = Rotation.from_matrix(out[:, :3, :3]).mean()
         assert (mean.inv() * Rotation.from_matrix(own[:, :3, :3]).mean()).magnitude() < np.radians(1)
-        assert np.abs(out[:, :3, 3] - own[:, :3, 3].mean(0)).max() < np.abs(own[:, :3, 3] - own[:, :3, 3].mean(0)).max() + 0.015
+        away, seen = (np.abs(each[:, :3, 3] - own[:, :3, 3].mean(0)).max() for each in (out, own))
+        assert away < seen + 0.005
         assert np.abs(out[:, :3, :3] @ out[:, :3, :3].transpose(0, 2, 1) - np.eye(3)).max() < 1e-6
     still = transfer_pose(poses(20), own, 0.0)
     assert np.abs(yaw(still)).max() < 1e-6
@@ -182,7 +183,7 @@ def test_poses_go_with_speech_of_another_rate_and_length(avatar):
 def test_refusals(avatar):
     with pytest.raises(UserError, match="--transfer expresion: .* did you mean expression"):
         retarget(driver(), avatar, "expresion")
-    with pytest.raises(UserError, match="match: must lie from 0 to 1"):
+    with pytest.raises(UserError, match="match_driver: must lie from 0 to 1"):
         retarget(driver(), avatar, match=2.0)
     with pytest.raises(UserError, match="has no head poses"):
         retarget(driver(head_pose=None), avatar)
