@@ -22,7 +22,8 @@ def write_view(motion: Path, other: Path | None, output: Path, audio: Path | Non
         `output, frames, fps, seconds, size_mb`, and for two motions what `curves.Difference.figures` gives.
 
     Raises:
-        UserError: a file that cannot be read, a motion without frames, or an unknown ending. Nothing is written then.
+        UserError: a file that cannot be read, a motion without frames, an unknown ending, or an output that is one
+            of the inputs. Nothing is written then.
     """
     from ..formats import read_motion
     from ..media import writing
@@ -32,6 +33,9 @@ def write_view(motion: Path, other: Path | None, output: Path, audio: Path | Non
     ending = output.suffix.lower()
     if ending not in FILMS + PAGES:
         raise UserError(f"{output}: a motion is shown as {', '.join(PAGES[:1] + FILMS)}; give the output such a name")
+    for given in filter(None, (motion, other, audio)):
+        if output.exists() and given.exists() and output.samefile(given):
+            raise UserError(f"{output}: is what is to be shown, and would be written over; give the output another name")
     takes = [Take.of(read_motion(motion), motion.name)]
     found = None
     if other is not None:

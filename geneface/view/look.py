@@ -85,6 +85,7 @@ def load_look() -> Look:
         colour = colour + (_BLUSH - colour) * share[:, None]
     shade = 0.30 + 0.70 * openness(head)[corners]
     shade = np.where(on == 3, 0.06 + 0.94 * np.exp(-np.maximum(_LIPS_AT - place[:, 2], 0) / _REACH), shade)
+    gloss = np.where(on == 3, gloss * shade, gloss)
     # The upper lid and its lashes shade the eye.
     shade = np.where(on == 4, np.clip(0.95 - height[corners] / 0.016, 0.45, 1), shade)
     local = (place - head.eye_centres[side[corners]])[:, :2] + [0, IRIS_BELOW]

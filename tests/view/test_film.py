@@ -110,9 +110,11 @@ def empty() -> MotionSequence:
     (["take.npz", "empty.npz", "-o", "x.html"], "empty.npz: has 0 frames"),
     (["take.npz", "-o", "x.mp4", "--audio", "none.wav"], "none.wav"),
     (["take.npz", "-o", "x.html", "--audio", "take.npz"], "take.npz"),
+    (["take.npz", "-o", "own.mp4", "--audio", "own.mp4"], "own.mp4: is what is to be shown, and would be written over"),
 ])
 def test_mistakes_end_in_one_line(tmp_path, motion_file, monkeypatch, capsys, no_three, words, message):
     empty().save(tmp_path / "empty.npz")
+    (tmp_path / "own.mp4").write_bytes(b"mine")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     assert run(["motion", "view", *words]) == 2
