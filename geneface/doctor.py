@@ -46,15 +46,13 @@ def examine() -> dict[str, Any]:
         problems.append({"what": what, "mend": mend, "needed": needed})
 
     _python(problem)
-    portraits = not EXTRAS[AVATAR].missing
     missing = _packages(problem)
     found = {
         "geneface": own_version(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "disk_free_gb": _disk(problem),
-        "kernels": _kernels(problem, portraits) if "torch" not in missing else
-        {"cpu": None, "why": "PyTorch does not import"},
+        "kernels": _kernels(problem) if "torch" not in missing else {"cpu": None, "why": "PyTorch does not import"},
         "cuda": _cuda(problem) if "torch" not in missing else {"available": False},
         "assets": _assets(problem),
         "optional": _optional(problem),
@@ -102,8 +100,8 @@ def _disk(problem) -> float:
     return round(free, 1)
 
 
-def _kernels(problem, needed: bool) -> dict[str, Any]:
-    """Which kernels run on the CPU, and why those; slow ones are no problem where nothing here uses them."""
+def _kernels(problem) -> dict[str, Any]:
+    """Which kernels run on the CPU, and why those."""
     from . import ops
     from .ops import native
 
@@ -120,12 +118,11 @@ def _kernels(problem, needed: bool) -> dict[str, Any]:
             "why": "the widest that is built and that this processor can run",
         }
     why = str(caught[-1].message) if caught else "GENEFACE_CPU_KERNELS=reference"
-    if needed:
-        problem(
-            f"slow kernels: {why}",
-            "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
-            False,
-        )
+    problem(
+        f"slow kernels, for avatars and films of motion: {why}",
+        "install a C++17 compiler (g++), then install geneface again; unset GENEFACE_CPU_KERNELS",
+        False,
+    )
     return {"cpu": "reference", "variant": None, "usable": variants, "why": why}
 
 
