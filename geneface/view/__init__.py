@@ -35,7 +35,7 @@ def write_view(motion: Path, other: Path | None, output: Path, audio: Path | Non
         raise UserError(f"{output}: a motion is shown as {', '.join(PAGES[:1] + FILMS)}; give the output such a name")
     for given in filter(None, (motion, other, audio)):
         if output.exists() and given.exists() and output.samefile(given):
-            raise UserError(f"{output}: is what is to be shown, and would be written over; give the output another name")
+            raise UserError(f"{output}: is what is to be shown, and would be written over; name another output")
     takes = [Take.of(read_motion(motion), motion.name)]
     found = None
     if other is not None:

@@ -81,7 +81,8 @@ class HeadPainter:
         front = torch.from_numpy(np.flatnonzero(~away | self._thin))
         face, weights, depth = ops.rasterize(torch.from_numpy(screen), self._triangles[front], _FINER * height, columns)
         face, weights = face.view(-1), weights.view(-1, 3)
-        fine, kind = self._edges(face.view(height, _FINER, width, _FINER), front, depth.view(height, _FINER, width, _FINER))
+        samples = height, _FINER, width, _FINER
+        fine, kind = self._edges(face.view(samples), front, depth.view(samples))
         # Inside a surface the first sample stands for its pixel.
         pixel = ((kind >= 0) | fine).flatten().nonzero().flatten()
         first = pixel // width * (_FINER * columns) + pixel % width * _FINER

@@ -103,7 +103,7 @@ def linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def paint_eye(side: int = 160) -> np.ndarray:
-    """[side,side,3] uint8 sRGB: white, iris with its dark rim and fibres, pupil; `_EYE_SPAN` from its middle to a side."""
+    """[side,side,3] uint8 sRGB: white, iris with dark rim and fibres, pupil; `_EYE_SPAN` from the middle to a side."""
     y, x = ((np.indices((side, side)) + 0.5) / side * 2 - 1) * _EYE_SPAN
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
 
@@ -114,10 +114,12 @@ def paint_eye(side: int = 160) -> np.ndarray:
     white = np.array(MATERIALS["white"].colour) - np.clip(radius - 0.008, 0, 1)[..., None] * [8, 22, 22]
     fibres = 0.90 + 0.10 * np.sin(23 * angle) + 0.07 * np.sin(41 * angle + 1)
     iris = np.array(MATERIALS["iris"].colour) * (fibres * (0.85 + 0.45 * radius / IRIS_RADIUS))[..., None]
-    iris = iris + (np.array([0.55, 0.45, 0.30]) - iris) * 0.35 * np.exp(-np.square((radius - 0.0028) / 0.0008))[..., None]
+    ring = 0.35 * np.exp(-np.square((radius - 0.0028) / 0.0008))[..., None]
+    iris = iris + (np.array([0.55, 0.45, 0.30]) - iris) * ring
     iris = iris * (1 - 0.6 * beyond(IRIS_RADIUS - 0.0005, 0.0010))
     eye = iris + (white - iris) * beyond(IRIS_RADIUS, 0.0006)
-    eye = np.array(MATERIALS["pupil"].colour) + (eye - np.array(MATERIALS["pupil"].colour)) * beyond(PUPIL_RADIUS, 0.0005)
+    pupil = np.array(MATERIALS["pupil"].colour)
+    eye = pupil + (eye - pupil) * beyond(PUPIL_RADIUS, 0.0005)
     return np.round(np.clip(eye, 0, 1) * 255).astype(np.uint8)
 
 

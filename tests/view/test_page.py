@@ -64,8 +64,8 @@ def test_it_holds_the_motion(tmp_path, motion, motion_file, sound_file, no_three
     for frame in (0, OPEN, FRAMES - 1):
         weights = arrays["take0.weights"].reshape(-1, 52)[frame]
         # The eyes look where the motion says, though no weight of it does; all else is the motion's.
-        assert weights[motion.expression[frame] > 0] == pytest.approx(motion.expression[frame][motion.expression[frame] > 0],
-                                                                     abs=2e-5)
+        given = motion.expression[frame] > 0
+        assert weights[given] == pytest.approx(motion.expression[frame][given], abs=2e-5)
         expected = y_up(basis.vertices(None, weights.astype(np.float32)))[index[index >= 0]]
         assert np.abs(posed(data, arrays, 0, frame)[index >= 0] - expected).max() < 1e-5
     opened = posed(data, arrays, 0, OPEN) - posed(data, arrays, 0, 0)
