@@ -98,7 +98,8 @@ def _load(path: Path) -> tuple[np.ndarray, dict[str, float]]:
     check_frames(len(points), path)
     if len(points) > _MOST_FRAMES:
         raise UserError(f"{path}: has {len(points)} frames of landmarks; cut it to parts of at most {_MOST_FRAMES}")
-    points = points.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of NaN, which is refused below
+        points = points.astype(np.float64)
     if not np.isfinite(points).all() or np.abs(points).max() > 1e6:
         frame = int(np.argmax(~(np.abs(points) <= 1e6).all((1, 2))))
         raise UserError(f"{path}: {name} is not a number, or beyond all measure, in frame {frame}; fill such frames in")

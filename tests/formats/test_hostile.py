@@ -137,8 +137,8 @@ def test_cut_files_are_refused(sample, tmp_path):
     step = max(1, len(data) // sample.tries(100))
     for length in [*range(0, min(32, len(data))), *range(32, len(data) - 1, step)]:
         motion = read(tmp_path / f"a{ending}", data[:length])
-        # A table is whole after any of its lines.
-        assert motion is None or ending == ".csv" or length >= len(data.rstrip()) - 1, length
+        # A table is whole after any of its lines, and a number that ends a file is another where it is cut.
+        assert motion is None or ending == ".csv" or re.fullmatch(rb"[\w.]*\s*", data[length:]), length
 
 
 def test_flipped_bits_never_pass_for_a_defect(sample, tmp_path):
