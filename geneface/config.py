@@ -155,7 +155,7 @@ class RenderConfig:
     background: str = ""  # behind the person, with frame crop: colour, picture or video file; empty: as it was filmed
     original: str = ""  # with frame full: the video that the avatar was made from, where it has moved since
     fps: float = 0.0  # frames per second, 0 for the avatar's own, or those of the video that drives it
-    transfer: str = "both"  # of a driving video: expression, pose or both
+    transfer: str = ""  # of a driver: expression, pose or both; empty: both of a video, while a motion is shown as it is
     expression_strength: float = 1.0  # how far a driver's expression goes: 0 the person's rest
     pose_strength: float = 1.0  # how far a driver's head turns and moves: 0 not
     match_driver: float = 1.0  # how far a driver's movement is scaled to the person's own: 0 not at all

@@ -150,7 +150,8 @@ def render(
     Args:
         out: the video; with `config.frame` "alpha" and no ending, or "depth" or "normals", a folder of PNGs.
         audio: sound of the video; None for a silent one, or with `video` for its own.
-        video: of anybody, in place of a motion; `config.transfer` says what of it is taken over.
+        video: of anybody, in place of a motion; `config.transfer` says what of it is taken over, as it does of a
+            motion of somebody else. Head poses before another camera are taken over as turns.
         edits: of the motion, in words: "mouth 1.2" (see `geneface.motion.edits`).
 
     Raises:
@@ -158,6 +159,7 @@ def render(
     """
     from .frame.choice import ALPHA, MAPS, check_framing
     from .motion.language import read_edits
+    from .motion.retarget import at_home
     from .render import render as run
 
     change = read_edits(edits)
@@ -169,11 +171,15 @@ def render(
         if motion is not None:
             raise UserError(f"--video {video}: moves the avatar, and so does --motion; leave one of the two out")
         motion, audio, config = _driven(avatar, video, audio, config, motion_config)
-    elif motion is None:
-        if audio is None:
-            raise UserError("render: nothing to say; give --audio, --motion or --video")
+    elif motion is not None:
+        motion = _motion(motion)
+        if config.transfer:
+            motion = _transferred(avatar, motion, audio, config, motion_config)
+    elif audio is None:
+        raise UserError("render: nothing to say; give --audio, --motion or --video")
+    else:
         motion = speak(avatar, audio, None, motion_config)
-    return run(avatar, change(_motion(motion)), out, config, audio)
+    return run(avatar, at_home(change(motion), avatar), out, config, audio)
 
 
 def _driven(
@@ -185,18 +191,28 @@ def _driven(
     from data_prep.driving import track_video
 
     from .frame.choice import FULL
-    from .motion.retarget import POSE, check_transfer, retarget, with_poses
+    from .motion.retarget import BOTH, check_transfer
 
-    strengths = config.expression_strength, config.pose_strength, config.match_driver
-    check_transfer(config.transfer, *strengths)
-    spoken = speak(avatar, audio, None, motion_config) if config.transfer == POSE and audio is not None else None
+    config = replace(config, transfer=config.transfer or BOTH)
+    check_transfer(config.transfer, config.expression_strength, config.pose_strength, config.match_driver)
     driver = track_video(video)
-    motion = retarget(driver.motion, avatar, config.transfer, *strengths)
-    if spoken is not None:
-        motion = with_poses(spoken, motion)
-    elif not config.fps and config.frame != FULL:
-        config = replace(config, fps=motion.fps)
+    motion = _transferred(avatar, driver.motion, audio, config, motion_config)
+    if motion.source == driver.motion.source and not config.fps and config.frame != FULL:
+        config = replace(config, fps=driver.motion.fps)
     return motion, audio if audio is not None else driver.sound, config
+
+
+def _transferred(
+    avatar: Avatar, driver: MotionSequence, audio: str | Path | None, config: RenderConfig, motion_config: MotionConfig
+) -> MotionSequence:
+    """What `config` takes of a driver; with nothing but the pose, the lips say `audio`."""
+    from .motion.retarget import POSE, retarget, with_poses
+
+    motion = retarget(driver, avatar, config.transfer, config.expression_strength, config.pose_strength,
+                      config.match_driver)
+    if config.transfer == POSE and audio is not None:
+        return with_poses(speak(avatar, audio, None, motion_config), motion)
+    return motion
 
 
 @needs(AVATAR)

@@ -4,7 +4,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from .errors import UserError
 from .fit.monitor import peak_memory_mb
 from .frame.choice import check_framing, choose_framing, open_writer
 from .media import SoundPart
-from .motion.resample import resample_poses
+from .motion.resample import resample, resample_poses
 from .nerf.render import AvatarRenderer
 from .nerf.views import View
 from .progress import track
@@ -51,32 +50,15 @@ def ping_pong(length: int, start: int = 0) -> Iterator[int]:
         phase = (phase + 1) % period
 
 
-def resample_landmarks(motion: MotionSequence, fps: float) -> Iterator[np.ndarray]:
-    """Driving values [69,3] at another rate, by linear interpolation in time."""
-    driving = motion.driving
-    if abs(motion.fps - fps) < 1e-6:
-        yield from driving
-        return
-    last = len(motion) - 1
-    for index in range(max(1, round(len(motion) * fps / motion.fps))):
-        at = np.clip((index + 0.5) / fps * motion.fps - 0.5, 0, last)
-        before = int(at)
-        after, share = min(before + 1, last), at - before
-        yield (1 - share) * driving[before] + share * driving[after]
-
-
-def head_poses(avatar: Avatar, motion: MotionSequence, start: int, fps: float) -> Iterator[np.ndarray]:
-    """Head poses [4,4] at `fps`, one per frame of video, without end.
-
-    The motion's own where it has any (held at its last), else those of the training video from frame
-    `start`, running back and forth past its ends so that the head never jumps.
-    """
+def head_poses(avatar: Avatar, motion: MotionSequence, start: int) -> Iterator[np.ndarray]:
+    """Head poses [4,4] at the motion's rate: its own, or, without end, those of the training video from frame `start`,
+    running back and forth past its ends so that the head never jumps."""
     if motion.head_pose is not None:
-        yield from resample_poses(motion.head_pose, motion.fps, fps)
-        yield from repeat(motion.head_pose[-1])
-    poses = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, fps)
-    for index in ping_pong(len(poses), round(start * fps / avatar.camera.fps)):
-        yield poses[index]
+        yield from motion.head_pose
+        return
+    recorded = resample_poses(avatar.camera.head_to_camera, avatar.camera.fps, motion.fps)
+    for index in ping_pong(len(recorded), round(start * motion.fps / avatar.camera.fps)):
+        yield recorded[index]
 
 
 def render(
@@ -107,11 +89,12 @@ def render(
     renderer = AvatarRenderer(avatar, config.size, config.step_mm, device=config.device)
     fps = config.fps or avatar.camera.fps
     framing = choose_framing(avatar, renderer, config, ping_pong(len(avatar.camera), config.start), fps)
-    count = max(1, round(len(motion) * fps / motion.fps))
+    motion = resample(motion, fps)
+    count = len(motion)
     times = []
     began = time.perf_counter()
     with open_writer(out, framing.size, fps, audio, rate, config) as writer:
-        frames = zip(resample_landmarks(motion, fps), head_poses(avatar, motion, config.start, fps))
+        frames = zip(motion.driving, head_poses(avatar, motion, config.start))
         for index, (landmarks, pose) in enumerate(track(frames, "rendering", total=count)):
             start = time.perf_counter()
             writer.write(framing.frame(landmarks, pose, view=view.swayed(config.orbit, index / fps)))

@@ -59,7 +59,7 @@ def motion(frames: int = 5) -> MotionSequence:
         (["prepare", "a.mp4"], "geneface prepare: missing option '--output'"),
         (["prepare", "a.mp4", "-o"], "option '-o' requires an argument"),
         (["render", "x.avatar", "-o", "x.mp4"], "nothing to say; give --audio FILE, --motion M.npz or --video"),
-        (["render", "x.avatar", "-o", "x.mp4", "--audio", "a.wav", "--transfer", "both"], "of which video? give --video"),
+        (["render", "x.avatar", "-o", "x.mp4", "--audio", "a.wav", "--transfer", "both"], "of whom? give --video"),
         (["motion", "track", "v.mp4", "-o", "m.txt"], "no motion file by its name"),
         (
             ["render", "x.avatar", "-o", "x.mp4", "--audio", "a.wav"],

@@ -11,6 +11,7 @@ from geneface.config import RenderConfig
 from geneface.errors import UserError
 from geneface.face.motion import motion_from_weights
 from geneface.formats import read_motion
+from geneface.motion.retarget import at_home
 from tests.test_render import avatar, motion  # noqa: F401  the fixture
 
 
@@ -73,6 +74,31 @@ def test_two_sources_of_motion_are_refused(avatar, driver, tmp_path):  # noqa: F
     with pytest.raises(UserError, match="--transfer face: no such transfer"):
         pipeline.render(avatar, None, tmp_path / "out.mp4", RenderConfig(transfer="face"), video="someone.mp4")
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_motion_of_somebody_else_is_transferred_where_that_is_asked(avatar, driver, tmp_path, monkeypatch):  # noqa: F811
+    import geneface.render
+
+    asked = []
+    monkeypatch.setattr(geneface.render, "render", lambda *arguments: asked.append(arguments[1]))
+    pipeline.render(avatar, driver.motion, tmp_path / "out.mp4", RenderConfig(transfer="expression"))
+    pipeline.render(avatar, driver.motion, tmp_path / "out.mp4")
+    transferred, shown = asked
+    assert transferred.head_pose is None and transferred.history[-1] == "retarget expression"
+    assert np.array_equal(shown.expression, driver.motion.expression)
+    # As it is, but for a head half a metre before a camera that saw the person elsewhere.
+    assert shown.history[-1] == "retarget pose"
+
+
+def test_heads_before_the_avatars_camera_stay(avatar):  # noqa: F811
+    weights = np.zeros((4, 52), np.float32)
+    here = motion_from_weights(weights, 25.0, "speech: a.wav", avatar.camera.head_to_camera[:4])
+    assert at_home(here, avatar) is here
+    poses = avatar.camera.head_to_camera[:4].copy()
+    poses[:, 2, 3] += 0.3
+    moved = at_home(motion_from_weights(weights, 25.0, "tracked: b.mp4", poses), avatar)
+    recorded = avatar.camera.head_to_camera[:, :3, 3]
+    assert np.abs(moved.head_pose[:, :3, 3] - recorded.mean(0)).max() < np.ptp(recorded, axis=0).max() + 0.02
 
 
 def test_motion_of_a_video_is_kept_in_a_file(avatar, driver, tmp_path):  # noqa: F811

@@ -201,7 +201,7 @@ def render(
         typer.Option(
             metavar="both|expression|pose",
             help="What is taken from --video: all (default), the expression alone, or the head's pose alone, with the "
-            "lips saying --audio.",
+            "lips saying --audio. With --motion, the same of that, which is otherwise shown as it is.",
         ),
     ] = None,
     frame: Annotated[
@@ -242,8 +242,8 @@ def render(
 
     if audio is None and motion is None and video is None:
         raise UserError("nothing to say; give --audio FILE, --motion M.npz or --video FILE")
-    if transfer is not None and video is None:
-        raise UserError(f"--transfer {transfer}: of which video? give --video FILE as well")
+    if transfer is not None and video is None and motion is None:
+        raise UserError(f"--transfer {transfer}: of whom? give --video FILE or --motion M.npz as well")
     given = {"transfer": transfer, "frame": frame, "background": background, "original": original, "size": size,
              "yaw": yaw, "pitch": pitch, "orbit": orbit, "device": device}
     options = resolve(RenderConfig(), "render", None, config, settings or (), given)

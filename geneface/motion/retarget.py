@@ -34,6 +34,7 @@ _LEAST_MOVE = 0.5  # of modes: less is noise of the tracker
 _WIDEST_SMILE, _MOST_SMILE = 2.5, 4.0
 _BEYOND = 1.0  # how far beyond what the person showed single frames may go, as a share of it
 _HANGING = 0.2, 0.6  # closure of eyes that are not shut yet, and of those that are meant to be
+_AT_HOME = 0.03  # a head so near to where the person's was recorded is before the same camera [m]
 _LEAST_GAZE = np.radians(5.0)
 _TURN_MARGIN, _PLACE_MARGIN = np.radians(2.0), 0.004  # beyond the recorded poses [rad, m]
 
@@ -85,6 +86,22 @@ def retarget(motion: MotionSequence, avatar: Avatar, transfer: str = BOTH, expre
         blink=lids.closure(weights).mean(1).astype(np.float32),
         gaze=gaze.astype(np.float32), head_pose=poses,
     )
+
+
+def at_home(motion: MotionSequence, avatar: Avatar) -> MotionSequence:
+    """`motion` where the avatar's camera sees the person.
+
+    Head poses stand as they are where the head is where the person's was recorded. Elsewhere they are of another camera,
+    or of a program that has none, and the person makes the same turns (`transfer_pose`).
+    """
+    if motion.head_pose is None or not len(motion):
+        return motion
+    recorded = avatar.camera.head_to_camera
+    place = np.median(motion.head_pose[:, :3, 3], axis=0)
+    low, high = recorded[:, :3, 3].min(0) - _AT_HOME, recorded[:, :3, 3].max(0) + _AT_HOME
+    if (low <= place).all() and (place <= high).all():
+        return motion
+    return motion.after("retarget pose", head_pose=transfer_pose(motion.head_pose, recorded))
 
 
 def with_poses(motion: MotionSequence, driver: MotionSequence) -> MotionSequence:
