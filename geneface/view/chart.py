@@ -132,10 +132,12 @@ class Chart:
             curve = row[0][0]
             name = f"{curve.name}, {curve.unit}" if curve.unit else curve.name
             pen.text((_LEFT - 12, self._first + (k + 0.5) * self._row), name, _INK, _font(12), anchor="rm")
-        for word_begin, word_end, word in self._words:
-            place = self._x(word_begin, number), self._x(word_end, number)
-            if begin <= word_begin < end and _fitted(word, place[1] - place[0] + 3, 11) == word:
-                pen.text((place[0], _TOP + 48), word, _SOFT, _font(11), "lm")
+        shown = [(self._x(start, number), self._x(stop, number), word) for start, stop, word in self._words
+                 if begin <= start < end]
+        fitting = [(left, word) for left, right, word in shown if _fitted(word, right - left + 3, 11) == word]
+        if 2 * len(fitting) > len(shown):  # a few short words out of many would only puzzle
+            for left, word in fitting:
+                pen.text((left, _TOP + 48), word, _SOFT, _font(11), "lm")
         for k, take in enumerate(self.takes):
             heading = f"{take.name} · {take.motion.source}"
             y = 24 if len(self.takes) == 1 else 14 + 16 * k
