@@ -167,8 +167,8 @@ def test_figures_that_cannot_be_measured_are_null(capsys, monkeypatch):
 def test_several_avatars_are_compared(capsys, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("geneface.metrics.evaluate.compare", lambda *given: asked.append(given) or {"avatars": {}})
-    monkeypatch.setattr(pipeline, "_avatar", lambda path: f"loaded {path}")
-    monkeypatch.setattr(pipeline, "_person", lambda path: f"opened {path}")
+    monkeypatch.setattr("geneface.pipeline.portrait.as_avatar", lambda path: f"loaded {path}")
+    monkeypatch.setattr("geneface.pipeline.portrait.as_person", lambda path: f"opened {path}")
     monkeypatch.chdir(tmp_path)
     assert run(["evaluate", "a/x.avatar", "b/x.avatar", "y.avatar", "--person", "p", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"avatars": {}, "report": None}

@@ -61,7 +61,7 @@ def test_the_head_of_a_video_and_the_words_of_a_recording(avatar, driver, tmp_pa
     asked = []
     monkeypatch.setattr(geneface.render, "render", lambda *arguments: asked.append(arguments))
     speech = motion(20)
-    monkeypatch.setattr(pipeline, "speak", lambda *arguments: speech)
+    monkeypatch.setattr("geneface.pipeline.portrait.speak", lambda *arguments: speech)
     pipeline.render(avatar, None, tmp_path / "out.mp4", RenderConfig(transfer="pose"), "talk.wav", video="someone.mp4")
     _, shown, _, config, sound = asked[0]
     assert np.array_equal(shown.expression, speech.expression) and shown.head_pose.shape == (20, 4, 4)
