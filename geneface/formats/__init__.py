@@ -128,6 +128,7 @@ def write_motion(motion: MotionSequence, path: str | Path, options: WriteOptions
     Raises:
         UserError: no such format, nothing to write, or it cannot be written.
     """
+    from ..media.writing import writing
     from ..motion.resample import frame_rate, resample
 
     path = Path(path)
@@ -140,7 +141,8 @@ def write_motion(motion: MotionSequence, path: str | Path, options: WriteOptions
         raise UserError(f"--head {options.head}: {format.title} has no head to animate; write .glb or .gltf")
     if options.fps is not None:
         motion = resample(motion, frame_rate(options.fps))
-    added = _module(format).write(motion, path, options)
+    with writing(path):
+        added = _module(format).write(motion, path, options)
     return {"format": format.name, "fps": motion.fps, "frames": len(motion)} | (added or {})
 
 

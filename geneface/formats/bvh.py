@@ -22,13 +22,12 @@ from ..face.arkit import index
 from ..face.basis import load_basis
 from ..face.gaze import gaze_weights
 from ..face.motion import motion_from_weights
-from ..media.writing import writing
+from ..face.pose import head_positions, head_rotations, poses, y_up
+from ..guard import check_fps, check_frames, read_text
 from ..types import EXPRESSIONS, MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import check_fps, check_frames, read_text
 from .headmesh import HeadModel, load_head
 from .joints import HEAD, JAW, LEFT_EYE, RIGHT_EYE, role
-from .pose import head_positions, head_rotations, poses, y_up
 
 CENTIMETRES = 100.0
 MAX_JOINTS, MAX_DEPTH, MAX_HIERARCHY, MAX_BYTES = 4096, 256, 1 << 20, 1 << 27
@@ -50,8 +49,7 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
     rows = np.concatenate(columns, axis=1) + 0.0  # no negative zeros
     text = f"{_hierarchy(head)}MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10f}\n" + (
         (" ".join(["%.6f"] * rows.shape[1]) + "\n") * len(rows)) % tuple(rows.ravel().tolist())
-    with writing(path):
-        write_atomically(path, lambda temporary: Path(temporary).write_text(text, "ascii"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, "ascii"))
 
 
 def _hierarchy(head: HeadModel) -> str:

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import UserError, one_line
+from ..guard import MAX_BYTES, finite, read_bytes
 from ..types import write_atomically
-from .guard import MAX_BYTES, finite, read_bytes
 
 MAX_VALUES = 2**25  # numbers in one accessor, or of one sampled curve
 MAX_READ = 2**28  # numbers in all accessors that are read

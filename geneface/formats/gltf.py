@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ..errors import UserError
 from ..face.motion import motion_from_weights
+from ..face.pose import head_positions, head_rotations, poses
 from ..progress import say
 from ..types import EXPRESSIONS, MotionSequence
 from ..version import version
@@ -23,7 +24,6 @@ from .glb import Damaged, Document, damage
 from .gltf_curves import Animation, channels_of, frame_times, sample
 from .gltf_head import head_document
 from .gltf_rig import Rig, plain_rotation, rig_of
-from .pose import head_positions, head_rotations, poses
 
 NOTE = "Synthetic motion: generated or measured by a program, not a recording of what its likeness did."
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..guard import MAX_FRAMES, check_fps, check_frames
 from .glb import MAX_VALUES, Damaged, Document
-from .guard import MAX_FRAMES, check_fps, check_frames
 
 Channel = dict[str, Any]
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..face.arkit import index
 from ..face.basis import FaceBasis, load_basis
+from ..face.pose import y_up
 from ..face.surface import cut, halve, vertex_normals
-from .pose import y_up
 
 IRIS_RADIUS, PUPIL_RADIUS = 0.0059, 0.0022  # of an adult in room light [m]
 IRIS_BELOW = 0.001  # the middle of the eyeball: there it has its pole, and the lids leave the pupil free [m]

@@ -22,9 +22,11 @@ from ..errors import UserError, one_line
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.basis import load_basis
 from ..face.motion import motion_from_weights
+from ..guard import (
+    MAX_JSON_BYTES, array, check_fps, check_frames, check_poses, check_weights, parse_json, read_text,
+)
 from ..types import CANONICAL_LANDMARKS, MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import MAX_JSON_BYTES, array, check_fps, check_frames, check_weights, parse_json, read_text
 
 SCHEMA = "geneface.motion"
 VERSION = 1
@@ -82,7 +84,7 @@ def _read_own(content: dict[str, Any], path: Path) -> MotionSequence:
     motion = motion_from_weights(
         _arranged(content.get("names"), weights, path), check_fps(content.get("fps"), path),
         str(content.get("source", "")),
-        head_pose=None if pose is None else array(pose, "head_pose", (frames, 4, 4), path),
+        head_pose=None if pose is None else check_poses(array(pose, "head_pose", (frames, 4, 4), path), path),
         gaze=array(content.get("gaze"), "gaze", (frames, 2), path),
         blink=array(content.get("blink"), "blink", (frames,), path),
     )

@@ -23,11 +23,11 @@ from ..face import landmarks as lm
 from ..face.alignment import image_camera, looks_like_a_face, to_head_space
 from ..face.basis import load_basis
 from ..face.motion import motion_from_weights
+from ..face.pose import DISTANCE_M
 from ..face.solve import Solved, solve_image, solve_landmarks
+from ..guard import MAX_BYTES, check_fps, check_frames
 from ..types import MotionSequence
 from ..types.records import one_line, read_npy, read_npz, require
-from .guard import MAX_BYTES, check_fps, check_frames
-from .pose import DISTANCE_M
 
 _NAMES = ("landmarks", "idexp_lm3d", "lm3d", "pred_lm3d", "lm68", "lm478", "lms", "arr_0")
 _IDEXP_M = 0.01  # a unit of idexp_lm3d [m]

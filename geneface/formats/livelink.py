@@ -30,10 +30,10 @@ import numpy as np
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES, plain
 from ..face.motion import motion_from_weights
+from ..face.pose import head_angles, poses_of_angles
+from ..guard import MAX_FRAMES, check_fps, check_frames, check_weights, lines_of, read_text
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
-from .guard import MAX_FRAMES, check_fps, check_frames, check_weights, lines_of, read_text
-from .pose import head_angles, poses_of_angles
 
 SHAPES: tuple[str, ...] = (
     "EyeBlinkLeft", "EyeLookDownLeft", "EyeLookInLeft", "EyeLookOutLeft", "EyeLookUpLeft", "EyeSquintLeft",

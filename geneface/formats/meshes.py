@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..face.pose import head_positions, head_rotations
 from ..face.surface import vertex_normals
-from ..media.writing import SYNTHETIC_COMMENT, writing
+from ..media.writing import SYNTHETIC_COMMENT
 from ..progress import track
 from ..types import MotionSequence
 from . import WriteOptions
 from .headmesh import MATERIALS, HeadModel, load_head
-from .pose import head_positions, head_rotations
 
 ABOUT = "sequence.json"
 _FRAME = re.compile(r"\d{6,}\.(obj|ply)")
@@ -46,15 +46,14 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> dict[str
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     about = _about(motion, ending, head)
     try:
-        with writing(path):
-            temporary.mkdir(parents=True)
-            for frame, points in enumerate(track(_frames(motion, head), f"writing {ending}", len(motion))):
-                (temporary / f"{frame:06d}.{ending}").write_bytes(encode(points))
-            (temporary / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-            if path.exists():
-                check_folder(path)
-                shutil.rmtree(path)
-            os.replace(temporary, path)
+        temporary.mkdir(parents=True)
+        for frame, points in enumerate(track(_frames(motion, head), f"writing {ending}", len(motion))):
+            (temporary / f"{frame:06d}.{ending}").write_bytes(encode(points))
+        (temporary / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        if path.exists():
+            check_folder(path)
+            shutil.rmtree(path)
+        os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return {"vertices": vertices, "triangles": len(head.triangles)}

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..guard import check_fps, check_frames, check_poses, check_weights
 from ..types import MotionSequence
 from . import WriteOptions
-from .guard import check_fps, check_frames, check_weights
 
 
 def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
@@ -27,4 +27,6 @@ def read(path: Path, fps: float | None = None) -> MotionSequence:
     check_frames(len(motion), path)
     check_fps(motion.fps, path)
     check_weights(motion.expression, path)
+    if motion.head_pose is not None:
+        check_poses(motion.head_pose, path)
     return motion

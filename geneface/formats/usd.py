@@ -15,13 +15,12 @@ from ..errors import UserError
 from ..extras import need
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.motion import motion_from_weights
-from ..media.writing import writing
+from ..face.pose import poses
+from ..guard import check_fps, check_frames, read_bytes
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
 from .apart import read_apart
-from .guard import check_fps, check_frames, read_bytes
 from .headmesh import load_head
-from .pose import poses
 from .usda import JOINTS, usda
 
 MAX_USD_BYTES, MAX_NESTING = 1 << 28, 500
@@ -56,8 +55,7 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
         finally:
             inner.unlink(missing_ok=True)
 
-    with writing(path):
-        write_atomically(path, save)
+    write_atomically(path, save)
 
 
 def read(path: Path) -> MotionSequence:

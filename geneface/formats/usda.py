@@ -16,11 +16,11 @@ from functools import lru_cache
 import numpy as np
 
 from ..face.arkit import ARKIT_NAMES
+from ..face.pose import head_positions, head_rotations
 from ..face.surface import vertex_normals
 from ..media.writing import SYNTHETIC_COMMENT
 from ..types import MotionSequence
 from .headmesh import MATERIALS, HeadModel, Material
-from .pose import head_positions, head_rotations
 
 ANIMATION = "/Head/Motion"
 JOINTS = ("Head", "Head/LeftEye", "Head/RightEye")

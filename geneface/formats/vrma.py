@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.motion import motion_from_weights
+from ..face.pose import head_rotations, poses
 from ..types import EXPRESSIONS, MotionSequence
 from ..version import version
 from . import WriteOptions, format_of
@@ -25,7 +26,6 @@ from .glb import Document, damage
 from .gltf import NOTE, gaze_of_turn, gaze_turn, motion_extras, with_extras
 from .gltf_curves import Animation, channels_of, frame_times, sample
 from .gltf_rig import bone_of
-from .pose import head_rotations, poses
 from .vrm_presets import preset_weights
 
 EXTENSION = "VRMC_vrm_animation"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..face.motion import motion_from_weights, tracked_motion
-from ..formats import format_of, read_motion
 from ..types import Avatar, MotionSequence, PreparedPerson
 
 
@@ -15,6 +14,8 @@ def reference_motion(path: str | Path) -> MotionSequence:
     Raises:
         UserError: it is none of these.
     """
+    from ..formats import format_of, read_motion  # which resample, and so stand above this package
+
     path = Path(path)
     if path.suffix.lower() == ".avatar":
         avatar = Avatar.load(path)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..extras import need
-from ..formats.guard import read_text
+from ..guard import read_text
 from ..types.motion import Word
 from .spelling import phones, spoken
 

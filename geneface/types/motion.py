@@ -54,8 +54,10 @@ class MotionSequence(NpzRecord):
             check_array("head_pose", self.head_pose, (frames, 4, 4))
         require(0 < self.fps < float("inf"), f"fps must be positive and finite, got {self.fps}")
         # Files hold lists; a motion holds tuples, so that it can be compared and shared.
-        object.__setattr__(self, "words", tuple((float(begin), float(end), str(word)) for begin, end, word in self.words))
-        object.__setattr__(self, "history", tuple(str(step) for step in self.history))
+        words = tuple((float(begin), float(end), _text(word)) for begin, end, word in self.words)
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "history", tuple(_text(step) for step in self.history))
+        object.__setattr__(self, "source", _text(self.source))
         ordered = all(0 <= begin <= end < float("inf") for begin, end, _ in self.words)
         require(ordered and list(self.words) == sorted(self.words, key=lambda word: word[0]),
                 "words: must be in order, each beginning at 0 or later and ending no sooner than it begins")
@@ -78,3 +80,8 @@ class MotionSequence(NpzRecord):
         yaw, pitch = self.gaze.astype(np.float32).T
         pupils = np.stack([np.sin(yaw), -np.sin(pitch), np.zeros_like(yaw)], axis=1) * EYE_RADIUS_M
         return np.concatenate([self.landmarks, pupils[:, None]], axis=1, dtype=np.float32)
+
+
+def _text(value: object) -> str:
+    """As UTF-8 can write it: names of files may hold bytes that are no text."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")

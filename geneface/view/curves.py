@@ -8,7 +8,7 @@ import numpy as np
 
 from ..face.arkit import ARKIT_NAMES, indices
 from ..face.landmarks import LIPS_68, mouth_opening, mouth_width
-from ..formats.pose import head_angles
+from ..face.pose import head_angles
 from ..motion.resample import resample
 from ..types import MotionSequence
 

@@ -9,8 +9,8 @@ from ..errors import UserError
 from ..face.arkit import GAZE, indices
 from ..face.gaze import gaze_weights
 from ..face.landmarks import mouth_opening
+from ..face.pose import head_positions, head_rotations
 from ..formats.headmesh import load_head
-from ..formats.pose import head_positions, head_rotations
 from ..types import MotionSequence
 from .curves import Curve, curves
 

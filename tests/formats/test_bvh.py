@@ -9,10 +9,10 @@ import pytest
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, GAZE, index
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_angles, head_positions, head_rotations, poses_of_angles
 from geneface.formats import read_motion, write_motion
 from geneface.formats.headmesh import load_head
 from geneface.formats.joints import role
-from geneface.formats.pose import head_angles, head_positions, head_rotations, poses_of_angles
 from geneface.types import MotionSequence
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from geneface.cli.main import run
 from geneface.errors import UserError
+from geneface.face.arkit import index
 from geneface.face.gaze import SIDEWAYS, gaze_of_weights, gaze_weights
 from geneface.face.motion import motion_from_weights
-from geneface.formats import format_of, read_motion, write_motion
-from geneface.formats.pose import head_angles, head_positions, poses_of_angles
+from geneface.face.pose import head_angles, head_positions, poses_of_angles
+from geneface.formats import FORMATS, WriteOptions, format_of, read_motion, write_motion
 from geneface.motion.resample import frame_rate, resample
 from geneface.types import MotionSequence
 
@@ -69,8 +70,8 @@ def test_a_turn_to_the_persons_left_is_to_the_image_right():
     assert (pose[:3, :3] @ [0, 0, -0.1])[0] > 0.02
 
 
-@pytest.mark.parametrize("given, exact", [(29.97, 30000 / 1001), (23.976, 24000 / 1001), (59.94, 60000 / 1001), (30, 30),
-                                          (25, 25), (12.5, 12.5)])
+@pytest.mark.parametrize("given, exact", [
+    (29.97, 30000 / 1001), (23.976, 24000 / 1001), (59.94, 60000 / 1001), (30, 30), (25, 25), (12.5, 12.5)])
 def test_television_rates_are_exact(given, exact):
     assert frame_rate(given) == pytest.approx(exact, abs=1e-9)
 
@@ -102,9 +103,71 @@ def test_info_shows_the_history(tmp_path, capsys):
 
 def test_wrong_calls_of_export_are_one_line(tmp_path, capsys):
     take().save(tmp_path / "m.npz")
-    for words, message in ((["m.npz"], "missing option '--output'"), (["m.npz", "-o", "m.docx"], "no motion file by its name"),
-                           (["m.npz", "--mesh", "a.glb"], "has no mesh"), (["a.avatar", "-o", "b.csv"], "an avatar gives a mesh")):
+    for words, message in (
+        (["m.npz"], "missing option '--output'"), (["m.npz", "-o", "m.docx"], "no motion file by its name"),
+        (["m.npz", "--mesh", "a.glb"], "has no mesh"), (["a.avatar", "-o", "b.csv"], "an avatar gives a mesh"),
+    ):
         paths = [str(tmp_path / word) if "." in word else word for word in words]
         assert run(["export", *paths]) == 2
         line = capsys.readouterr().err.strip()
         assert message in line and "\n" not in line
+
+
+def lopsided(frames: int = 6) -> MotionSequence:
+    """Whatever is taken for another side or axis shows: nothing in it is alike in both."""
+    weights = gaze_weights(np.tile([0.2, -0.1], (frames, 1)))
+    weights[:, index("jawOpen")], weights[:, index("jawLeft")] = np.linspace(0.1, 0.6, frames), 0.2
+    angles = np.tile([0.3, 0.15, -0.2], (frames, 1)) + np.linspace(0, 0.1, frames)[:, None]
+    places = np.linspace([0.01, 0.02, 0.03], [-0.01, -0.02, -0.03], frames)
+    return motion_from_weights(weights, 30000 / 1001, "Gr\u00fc\u00dfe", head_pose=poses_of_angles(angles, places))
+
+
+def test_motion_goes_through_every_format_in_turn(tmp_path):
+    first = motion = lopsided()
+    for ending in (".json", ".glb", ".bvh", ".gltf", ".csv", ".vrma", ".npz"):
+        write_motion(motion, tmp_path / f"\u65e5{ending}")
+        motion = read_motion(tmp_path / f"\u65e5{ending}")
+        assert motion.fps == pytest.approx(first.fps, abs=1e-6), ending
+        assert np.abs(motion.expression - first.expression).max() < 1e-3, ending
+        assert np.degrees(np.abs(motion.gaze - first.gaze).max()) < 0.1, ending
+        assert np.degrees(np.abs(head_angles(motion) - head_angles(first)).max()) < 0.1, ending
+        if ending in (".json", ".glb", ".bvh", ".gltf"):  # a table of Live Link Face has no place for the head's
+            assert np.abs(head_positions(motion) - head_positions(first)).max() < 1e-4, ending
+
+
+WRITTEN = [format for format in FORMATS if format.writes and format.module != "subtitles"]
+
+
+@pytest.mark.parametrize("format", WRITTEN, ids=lambda format: format.name)
+def test_where_nothing_can_be_written_is_one_line(format, tmp_path):
+    ending = format.endings[0] if format.endings else ""
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / f"folder{ending}").mkdir()
+    (tmp_path / f"folder{ending}" / "other").write_text("kept")
+    paths = [tmp_path / f"folder{ending}"]
+    if format.name in ("livelink", "obj"):  # one that makes a file, one that makes a folder
+        paths += [tmp_path / "file" / f"a{ending}", tmp_path / ("n" * 300 + ending)]
+    for path in paths:
+        with pytest.raises(UserError, match="cannot be written|folder with other things") as refused:
+            write_motion(take(1), path, WriteOptions(format=format.name))
+        assert "\n" not in str(refused.value)
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", f"folder{ending}", "other"}
+
+
+@pytest.mark.parametrize("format", WRITTEN, ids=lambda format: format.name)
+def test_names_that_are_no_text_are_written(format, tmp_path):
+    """A file name in Latin-1 reaches Python with half a surrogate for each letter that is no UTF-8."""
+    motion = replace(take(1), source="caf\udce9.wav", history=("speak caf\udce9.wav",), words=((0, 0.01, "\ud800"),))
+    assert (motion.source, motion.history, motion.words) == ("caf?.wav", ("speak caf?.wav",), ((0.0, 0.01, "?"),))
+    path = tmp_path / f"a{format.endings[0] if format.endings else ''}"
+    assert write_motion(motion, path, WriteOptions(format=format.name))["frames"] == 1
+
+
+@pytest.mark.parametrize("ending", [".npz", ".json"])
+@pytest.mark.parametrize("scale", [0.0, -1.0, 3.0])
+def test_poses_that_no_head_has_are_refused(scale, ending, tmp_path):
+    motion = lopsided()
+    motion.head_pose[:, :3, :3] *= scale
+    write_motion(motion, tmp_path / f"a{ending}")
+    with pytest.raises(UserError, match="head_pose: holds what is no rotation"):
+        read_motion(tmp_path / f"a{ending}")

@@ -17,11 +17,11 @@ from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index
 from geneface.face.basis import load_basis
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_positions, head_rotations, poses_of_angles
 from geneface.formats import WriteOptions, read_motion, write_motion
 from geneface.formats.glb import Document
 from geneface.formats.gltf_curves import sample
 from geneface.formats.gltf_rig import arkit_index, rig_of
-from geneface.formats.pose import head_positions, head_rotations, poses_of_angles
 from geneface.types import MotionSequence
 
 JAW, SMILE, LOOK = index("jawOpen"), index("mouthSmileLeft"), index("eyeLookUpLeft")

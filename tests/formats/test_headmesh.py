@@ -6,9 +6,9 @@ import pytest
 
 from geneface.face.arkit import ARKIT_NAMES, index, indices
 from geneface.face.basis import load_basis
+from geneface.face.pose import y_up
 from geneface.face.surface import cut, halve, vertex_normals
 from geneface.formats.headmesh import IRIS_RADIUS, MATERIALS, PUPIL_RADIUS, load_head
-from geneface.formats.pose import y_up
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ import pytest
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import poses_of_angles
 from geneface.formats import FORMATS, WriteOptions, format_of, read_motion, write_motion
-from geneface.formats.guard import MAX_FPS, MAX_FRAMES
-from geneface.formats.pose import poses_of_angles
+from geneface.guard import MAX_FPS, MAX_FRAMES
 from geneface.types import MotionSequence
 
 DEPTH = int(os.environ.get("GENEFACE_FUZZ", "1"))

@@ -11,8 +11,8 @@ import pytest
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import poses_of_angles
 from geneface.formats import read_motion, write_motion
-from geneface.formats.pose import poses_of_angles
 from geneface.types import MotionSequence
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs/motion.schema.json"

@@ -10,9 +10,9 @@ from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index, indices
 from geneface.face.gaze import gaze_of_weights
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_angles, poses_of_angles
 from geneface.formats import read_motion, write_motion
 from geneface.formats.livelink import COLUMNS, SHAPES
-from geneface.formats.pose import head_angles, poses_of_angles
 from geneface.types import MotionSequence
 
 HEADER = (

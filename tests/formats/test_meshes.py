@@ -12,10 +12,10 @@ from geneface.errors import UserError
 from geneface.face.arkit import index
 from geneface.face.basis import load_basis
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_positions, head_rotations, poses_of_angles, y_up
 from geneface.formats import WriteOptions, write_motion
 from geneface.formats.headmesh import MATERIALS, load_head
 from geneface.formats.meshes import ABOUT
-from geneface.formats.pose import head_positions, head_rotations, poses_of_angles, y_up
 from geneface.types import MotionSequence
 
 

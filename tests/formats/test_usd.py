@@ -14,9 +14,9 @@ from geneface.cli.main import run
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_positions, head_rotations, poses_of_angles
 from geneface.formats import read_motion, write_motion
 from geneface.formats.headmesh import MATERIALS, load_head
-from geneface.formats.pose import head_positions, head_rotations, poses_of_angles
 from geneface.formats.usd import read_here
 from geneface.formats.usda import quoted, usda
 from geneface.types import MotionSequence

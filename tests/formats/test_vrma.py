@@ -8,9 +8,9 @@ from scipy.spatial.transform import Rotation
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index, indices
 from geneface.face.motion import motion_from_weights
+from geneface.face.pose import head_rotations, poses_of_angles
 from geneface.formats import WriteOptions, read_motion, write_motion
 from geneface.formats.glb import Document
-from geneface.formats.pose import head_rotations, poses_of_angles
 from geneface.formats.vrm_presets import FEELINGS, VOWELS, preset_weights, vowel_weights
 from geneface.motion.emotions import EMOTIONS
 from geneface.types import MotionSequence

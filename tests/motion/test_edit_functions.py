@@ -13,7 +13,7 @@ from geneface.face.basis import load_basis
 from geneface.face.gaze import gaze_of_weights, gaze_weights
 from geneface.face.landmarks import mouth_opening
 from geneface.face.motion import motion_from_weights
-from geneface.formats.pose import head_angles, poses_of_angles
+from geneface.face.pose import head_angles, poses_of_angles
 from geneface.motion import edits
 from geneface.motion.blinks import BLINK, BLINK_PEAK, found_blinks
 from geneface.motion.edits.weights import lip_gap

@@ -9,7 +9,7 @@ import pytest
 from geneface import assets
 from geneface.face.arkit import indices
 from geneface.face.basis import load_basis
-from geneface.formats.pose import poses_of_angles
+from geneface.face.pose import poses_of_angles
 from geneface.media import write_wav
 from geneface.types import MotionSequence
 

@@ -18,8 +18,8 @@ import pytest
 from geneface import assets
 from geneface.face.basis import load_basis
 from geneface.face.landmarks import mouth_opening
+from geneface.face.pose import y_up
 from geneface.formats.headmesh import load_head
-from geneface.formats.pose import y_up
 from geneface.view import write_view
 
 from .conftest import FPS, FRAMES, OPEN, make_motion

@@ -32,7 +32,7 @@ from geneface.face.arkit import ARKIT_NAMES, index
 from geneface.formats import FORMATS, read_motion
 from geneface.formats.gltf import gaze_turn
 from geneface.formats.headmesh import load_head
-from geneface.formats.pose import head_rotations
+from geneface.face.pose import head_rotations
 from geneface.formats.vrm_presets import preset_weights
 from geneface.motion.edits.timing import cut
 from geneface.types import MotionSequence

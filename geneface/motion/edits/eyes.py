@@ -10,7 +10,7 @@ from ...errors import UserError
 from ...face.basis import load_basis
 from ...face.gaze import DOWN, SIDEWAYS, UP
 from ...face.landmarks import EYES_68
-from ...formats.pose import poses
+from ...face.pose import poses
 from ...types import EXPRESSIONS, MotionSequence
 from ..blinks import around_blink, blink_curve, blink_times, copied_blinks, found_blinks, shape_of, shut_weights
 from ..measures import MouthMeasures

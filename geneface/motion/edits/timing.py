@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import UserError
-from ...formats.guard import MAX_FRAMES
+from ...guard import MAX_FRAMES
 from ...types import MotionSequence
 from ..head import blend_poses
 from ..resample import at_rate

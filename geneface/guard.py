@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError, one_line
+from .errors import UserError, one_line
 
 MAX_BYTES = 1 << 29
 """Largest file of motion that is read, and the largest that a compressed one may become [bytes]."""
@@ -124,3 +124,12 @@ def check_weights(weights: np.ndarray, path: Path) -> np.ndarray:
     if not -1 <= low <= high <= 2:
         raise UserError(f"{path}: weights of {low:g} to {high:g}; they go from 0 to 1, divide percentages by 100")
     return np.clip(weights, 0, 1)
+
+
+def check_poses(poses: np.ndarray, path: Path) -> np.ndarray:
+    """Rigid transforms [T,4,4]. Raises UserError: one of them mirrors, scales, shears, or goes beyond a kilometre."""
+    turns = poses[:, :3, :3].astype(np.float64)
+    unit = np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max(initial=0) < 0.01
+    if not (unit and (np.linalg.det(turns) > 0).all() and np.abs(poses[:, :3, 3]).max(initial=0) < 1000):
+        raise UserError(f"{path}: head_pose: holds what is no rotation and place of a head [m]; mend or leave it out")
+    return poses
