@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import geneface.face.landmarks as lm
 from geneface.face.arkit import index
+from geneface.face.surface import vertex_normals
 from geneface.progress import say, track
 
 SIZE = 640  # side of a render [px]
@@ -91,17 +92,6 @@ class Renderer:
             width = np.interp(along, [0.012, 0.03, 0.054], [0.0042, 0.0036, 0.0012])
             brow = skin & (np.abs(rest[:, 1] - arc) < width) & (along > 0.012) & (along < 0.054) & (rest[:, 2] < -0.03)
             albedo[brow] = (0.27, 0.19, 0.15)
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """[V,3] area-weighted outward unit normals."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    total = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(total, triangles[:, k], face)
-    return total / (np.linalg.norm(total, axis=-1, keepdims=True) + 1e-12)
-
 
 
 # Vertices of MakeHuman's base mesh along the edges that MediaPipe's contours follow, on the person's right half,

@@ -7,6 +7,7 @@ import numpy as np
 
 from geneface.face.arkit import index
 from geneface.face.landmarks import BROW_LEFT, BROW_RIGHT, JAW_OVAL
+from geneface.face.surface import vertex_normals
 
 from .body import NECK_ROWS, Torso, grid_triangles, loft, loft_targets, make_torso, neck_edge
 from .hair import Hair, make_hair, unit
@@ -22,16 +23,6 @@ _JAW_ANGLE = 0.062  # height of the jaw's angles on the mean head [m]
 _TONGUE = np.array([0.0, 0.0055, 0.0040])
 # Occlusion is made for these expressions and mixed by their weights: lids and lips uncover skin.
 _POSES = ({}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}, {"jawOpen": 0.6})
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """[V,3] area-weighted unit normals; triangles are counter-clockwise seen from outside."""
-    corners = vertices[triangles]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.stack([
-        np.bincount(triangles.ravel(), np.repeat(cross[:, k], 3), len(vertices)) for k in range(3)
-    ], -1)
-    return unit(total)
 
 
 @dataclass(frozen=True)

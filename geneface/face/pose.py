@@ -1,13 +1,18 @@
-"""Head poses as engines have them.
+"""Poses of head and eyes as engines have them.
 
 Here a head is posed in front of a camera (`MotionSequence.head_pose`, OpenCV axes). Engines turn a head about its rest,
 in axes with y up: x to the person's left, z out of the face. A head that looks straight into the camera is at rest.
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..types import MotionSequence
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 FLIP = np.diag([1.0, -1.0, -1.0])
 """[3,3] between OpenCV's axes and those with y up, either way."""
@@ -59,3 +64,21 @@ def poses_of_angles(angles: np.ndarray, positions: np.ndarray | None = None) -> 
     from scipy.spatial.transform import Rotation
 
     return poses(Rotation.from_euler("YXZ", angles).as_matrix(), positions)
+
+
+def gaze_turn(gaze: np.ndarray) -> "Rotation":
+    """Rotations from rest, in axes with y up, of eyes that look along `gaze` [T,2] [rad], yaw to image right, up."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_euler("YX", gaze.astype(np.float64) * [1, -1])
+
+
+def gaze_of_turn(turn: "Rotation") -> np.ndarray:
+    """[T,2] the inverse of `gaze_turn`."""
+    return gaze_of_direction(turn.apply([0, 0, 1]))
+
+
+def gaze_of_direction(direction: np.ndarray) -> np.ndarray:
+    """[T,2] gaze [rad] of eyes that look along `direction` [T,3], of any length, in axes with y up."""
+    x, y, z = direction.T
+    return np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)

@@ -22,7 +22,7 @@ from ..face.arkit import index
 from ..face.basis import load_basis
 from ..face.gaze import gaze_weights
 from ..face.motion import motion_from_weights
-from ..face.pose import head_positions, head_rotations, poses, y_up
+from ..face.pose import gaze_of_direction, gaze_turn, head_positions, head_rotations, poses, y_up
 from ..guard import check_fps, check_frames, read_text
 from ..types import EXPRESSIONS, MotionSequence, write_atomically
 from . import WriteOptions
@@ -42,9 +42,8 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> None:
     head = load_head()
     aside = head.jaw_side * (motion.expression[:, _LEFT] - motion.expression[:, _RIGHT])
     jaw = np.stack([aside, head.jaw_open * motion.expression[:, _OPEN]], axis=1)
-    eyes = motion.gaze.astype(np.float64) * [1, -1]
-    turns = [Rotation.from_matrix(head_rotations(motion))]
-    turns += [Rotation.from_euler("YX", angles) for angles in (jaw, eyes, eyes)]
+    eyes = gaze_turn(motion.gaze)
+    turns = [Rotation.from_matrix(head_rotations(motion)), Rotation.from_euler("YX", jaw), eyes, eyes]
     columns = [CENTIMETRES * head_positions(motion)] + [turn.as_euler(ORDER, degrees=True) for turn in turns]
     rows = np.concatenate(columns, axis=1) + 0.0  # no negative zeros
     text = f"{_hierarchy(head)}MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.10f}\n" + (
@@ -135,8 +134,7 @@ def read(path: Path) -> MotionSequence:
     gaze = np.zeros((len(rows), 2))
     eyes = [found[name].rotation(rows).as_matrix()[:, :, 2] for name in (LEFT_EYE, RIGHT_EYE) if name in found]
     if eyes:
-        x, y, z = np.mean(eyes, axis=0).T
-        gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)
+        gaze = gaze_of_direction(np.mean(eyes, axis=0))
     weights = gaze_weights(gaze)
     if JAW in found:
         head, chin = load_head(), found[JAW].rotation(rows).as_matrix()[:, :, 2]  # where the jaw points

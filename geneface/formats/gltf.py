@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ..errors import UserError
 from ..face.motion import motion_from_weights
-from ..face.pose import head_positions, head_rotations, poses
+from ..face.pose import gaze_of_turn, gaze_turn, head_positions, head_rotations, poses
 from ..progress import say
 from ..types import EXPRESSIONS, MotionSequence
 from ..version import version
@@ -87,17 +87,6 @@ def _ours(extras: Any) -> bool:
     return isinstance(extras, dict) and str(extras.get("generator", "")).startswith("geneface ")
 
 
-def gaze_turn(gaze: np.ndarray) -> Rotation:
-    """Rotations from rest, in axes with y up, of eyes that look along `gaze` [T,2] [rad], yaw to image right, up."""
-    return Rotation.from_euler("YX", gaze * [1, -1])
-
-
-def gaze_of_turn(turn: Rotation) -> np.ndarray:
-    """[T,2] the inverse of `gaze_turn`."""
-    x, y, z = turn.apply([0, 0, 1]).T
-    return np.stack([np.arctan2(x, z), np.arcsin(np.clip(y, -1, 1))], axis=1)
-
-
 def _bundled_head(motion: MotionSequence) -> Document:
     document = head_document()
     document.json["asset"] |= {
@@ -144,7 +133,7 @@ def _animate(document: Document, rig: Rig, motion: MotionSequence, moves: bool) 
         if moves:
             animation.add(rig.trunk[-1].node, "translation", head_positions(motion))
     for eye in rig.eyes:
-        animation.add(eye.node, "rotation", eye.local(gaze_turn(motion.gaze.astype(np.float64))))
+        animation.add(eye.node, "rotation", eye.local(gaze_turn(motion.gaze)))
 
 
 def _motion(

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..extras import need
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.motion import motion_from_weights
-from ..face.pose import poses
+from ..face.pose import gaze_of_turn, poses
 from ..guard import check_fps, check_frames, read_bytes
 from ..types import MotionSequence, write_atomically
 from . import WriteOptions
@@ -125,8 +125,7 @@ def _own(weights: np.ndarray, fps: float, turns: np.ndarray, places: np.ndarray,
 
     from scipy.spatial.transform import Rotation
 
-    x, y, z = Rotation.from_quat(turns[:, 1]).as_matrix()[:, :, 2].T
-    gaze = np.stack([np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))], axis=1)
+    gaze = gaze_of_turn(Rotation.from_quat(turns[:, 1]))
     head = Rotation.from_quat(turns[:, 0])
     still = head.magnitude().max() < 1e-6 and np.abs(places).max() < 1e-6
     motion = motion_from_weights(

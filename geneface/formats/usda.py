@@ -16,9 +16,10 @@ from functools import lru_cache
 import numpy as np
 
 from ..face.arkit import ARKIT_NAMES
-from ..face.pose import head_positions, head_rotations
+from ..face.pose import gaze_turn, head_positions, head_rotations
 from ..face.surface import vertex_normals
 from ..media.writing import SYNTHETIC_COMMENT
+from ..motion.resample import steady
 from ..types import MotionSequence
 from .headmesh import MATERIALS, HeadModel, Material
 
@@ -142,8 +143,8 @@ def _skeleton(head: HeadModel) -> list[str]:
 def _animation(motion: MotionSequence, head: HeadModel) -> list[str]:
     from scipy.spatial.transform import Rotation
 
-    eyes = Rotation.from_euler("YX", motion.gaze.astype(np.float64) * [1, -1])
-    turns = [_continuous(turn.as_quat()) for turn in (Rotation.from_matrix(head_rotations(motion)), eyes)]
+    head_turn = Rotation.from_matrix(head_rotations(motion))
+    turns = [steady(turn.as_quat()) for turn in (head_turn, gaze_turn(motion.gaze))]
     quaternions = np.stack([turns[0], turns[1], turns[1]], axis=1)[:, :, [3, 0, 1, 2]]  # real part first
     places = np.broadcast_to(head.eye_centres, (len(motion), 2, 3))
     places = np.concatenate([head_positions(motion)[:, None], places], axis=1)
@@ -156,12 +157,6 @@ def _animation(motion: MotionSequence, head: HeadModel) -> list[str]:
         "        half3[] scales = [(1, 1, 1), (1, 1, 1), (1, 1, 1)]",
         *_samples("float3[] translations", (_points(row) for row in places)), "    }", "",
     ]
-
-
-def _continuous(quaternions: np.ndarray) -> np.ndarray:
-    """[T,4] the same rotations, neighbours on one side, so that programs turn the short way between frames."""
-    flips = (quaternions[1:] * quaternions[:-1]).sum(1) < 0
-    return quaternions * np.concatenate([[1], np.where(np.cumsum(flips) % 2, -1, 1)])[:, None]
 
 
 def _materials() -> list[str]:

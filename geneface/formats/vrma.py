@@ -18,12 +18,12 @@ from scipy.spatial.transform import Rotation
 from ..errors import UserError
 from ..face.arkit import ARKIT_NAMES, spelled
 from ..face.motion import motion_from_weights
-from ..face.pose import head_rotations, poses
+from ..face.pose import gaze_of_turn, gaze_turn, head_rotations, poses
 from ..types import EXPRESSIONS, MotionSequence
 from ..version import version
 from . import WriteOptions, format_of
 from .glb import Document, damage
-from .gltf import NOTE, gaze_of_turn, gaze_turn, motion_extras, with_extras
+from .gltf import NOTE, motion_extras, with_extras
 from .gltf_curves import Animation, channels_of, frame_times, sample
 from .gltf_rig import bone_of
 from .vrm_presets import preset_weights
@@ -79,7 +79,7 @@ def write(motion: MotionSequence, path: Path, options: WriteOptions) -> dict[str
         animation = Animation(document, title, len(motion), motion.fps, motion_extras(motion))
         if motion.head_pose is not None:
             animation.add(bones["head"], "rotation", turns)
-        animation.add(look, "rotation", gaze_turn(motion.gaze.astype(np.float64)).as_quat())
+        animation.add(look, "rotation", gaze_turn(motion.gaze).as_quat())
         for name, values in weights.items():
             animation.add(nodes[name], "translation", np.stack([values, 0 * values, 0 * values], axis=1))
     document.json["extensions"] = {EXTENSION: {

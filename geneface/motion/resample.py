@@ -84,10 +84,13 @@ def steady_quaternions(poses: np.ndarray) -> np.ndarray:
     be filtered."""
     from scipy.spatial.transform import Rotation
 
-    turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
-    against = (turns[1:] * turns[:-1]).sum(1) < 0  # q and -q are one rotation
-    turns[1:] *= np.where(np.logical_xor.accumulate(against), -1, 1)[:, None]
-    return turns
+    return steady(Rotation.from_matrix(poses[:, :3, :3]).as_quat())
+
+
+def steady(quaternions: np.ndarray) -> np.ndarray:
+    """[T, 4] the same rotations, none of them opposite to the one before: q and -q are one rotation."""
+    against = (quaternions[1:] * quaternions[:-1]).sum(1) < 0
+    return quaternions * np.concatenate([[1], np.where(np.logical_xor.accumulate(against), -1, 1)])[:, None]
 
 
 def frames_at(frames: int, fps: float, wanted: float) -> int:

@@ -76,8 +76,9 @@ class Sample:
         return max(4, DEPTH * most // (20 if self.slow else 1))
 
 
-KINDS = [(format, ending) for format in READ for ending in format.endings if ending != ".usd"] + [
-    (format_of(Path("a.npy")), ".npz")]
+# A reader is tried once: files of vrma-perfect-sync are those of vrma in another order.
+KINDS = [(format, ending) for format in READ for ending in format.endings
+         if ending != ".usd" and format_of(Path(f"a{ending}")) is format] + [(format_of(Path("a.npy")), ".npz")]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda param: param[0].name + param[1])
@@ -261,8 +262,8 @@ def test_heads_of_strangers(tmp_path):
     write_motion(take(2), tmp_path / "head.glb")
     data = (tmp_path / "head.glb").read_bytes()
     length = struct.unpack("<I", data[12:16])[0]
-    damaged = [data[:cut] for cut in range(0, len(data), len(data) // 12)]
-    damaged += [glb(text, data[20 + length:]) for text in numbers_changed(data[20:20 + length], 40)]
+    damaged = [data[:cut] for cut in range(0, len(data), len(data) // 6)]
+    damaged += [glb(text, data[20 + length:]) for text in numbers_changed(data[20:20 + length], 20 * DEPTH)]
     for other in damaged:
         (tmp_path / "head.glb").write_bytes(other)
         try:

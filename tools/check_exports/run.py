@@ -29,10 +29,9 @@ from vrm_model import PRESETS, write_model
 from geneface import pipeline
 from geneface.errors import UserError
 from geneface.face.arkit import ARKIT_NAMES, index
+from geneface.face.pose import gaze_turn, head_rotations
 from geneface.formats import FORMATS, read_motion
-from geneface.formats.gltf import gaze_turn
 from geneface.formats.headmesh import load_head
-from geneface.face.pose import head_rotations
 from geneface.formats.vrm_presets import preset_weights
 from geneface.motion.edits.timing import cut
 from geneface.types import MotionSequence
@@ -167,7 +166,7 @@ def play(motion: MotionSequence, files: dict[str, Path], frames: tuple[int, int]
         ["node", HERE / "play.mjs"], input=json.dumps(job), check=True, stdout=subprocess.PIPE, text=True
     )
     head = Rotation.from_matrix(head_rotations(motion))
-    eyes = head * gaze_turn(motion.gaze.astype(float))
+    eyes = head * gaze_turn(motion.gaze)
     for name, result in json.loads(done.stdout).items():
         expected = plays[name][3]
         said = result["errors"] + result["warnings"]
