@@ -28,7 +28,8 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     try:
         size = path.stat().st_size
         if size > limit:
-            raise UserError(f"{path}: {size / 1e6:.0f} MB is more than a motion of {limit / 1e6:.0f} MB; cut it to parts")
+            raise UserError(
+                f"{path}: {size / 1e6:.0f} MB is more than a motion of {limit / 1e6:.0f} MB; cut it to parts")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error

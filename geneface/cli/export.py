@@ -32,11 +32,13 @@ def export(
         Optional[str], typer.Option("--format", metavar="NAME", help="Format, where the output's name does not say it.")
     ] = None,
     fps: Annotated[
-        Optional[float], typer.Option(help="Frames per second of the file, 29.97 for 30000/1001. Default: the motion's.")
+        Optional[float],
+        typer.Option(help="Frames per second of the file, 29.97 for 30000/1001. Default: the motion's."),
     ] = None,
     head: Annotated[
         Optional[Path],
-        typer.Option(metavar="HEAD.glb", help="For glb and gltf: animate this head, with ARKit's morph targets, not ours."),
+        typer.Option(metavar="HEAD.glb",
+                     help="For glb and gltf: animate this head, with ARKit's morph targets, not ours."),
     ] = None,
     mesh: Annotated[
         Optional[Path],

@@ -10,7 +10,8 @@ import typer
 from . import motion_edit, motion_track, motion_view
 from .common import AsJson, show
 
-MotionFile = Annotated[Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
+MotionFile = Annotated[
+    Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
 
 group = typer.Typer(no_args_is_help=True, help="Motion files: look at them, change them, make them from a video.")
 

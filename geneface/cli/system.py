@@ -52,7 +52,10 @@ def doctor(as_json: AsJson = False) -> None:
 
 def assets(
     action: Annotated[Action, typer.Argument(help="list, fetch or verify.")] = Action.list,
-    names: Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Which; by default all, to fetch: all that is used here.")] = None,
+    names: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[NAME]...", help="Which; by default all, to fetch: all that is used here."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Model files: what for, licence, where cached; fetch them ahead, verify them again."""
@@ -138,7 +141,9 @@ def _table(result: dict) -> None:
     for title in ("name", "state", "MB", "for", "licence", "purpose"):
         table.add_column(title, justify="right" if title == "MB" else "left", overflow="fold")
     for row in result["assets"]:
-        table.add_row(row["name"], row["state"], f"{row['size_mb']:.1f}", row["extra"] or "base", row["licence"], row["purpose"])
+        table.add_row(
+            row["name"], row["state"], f"{row['size_mb']:.1f}", row["extra"] or "base", row["licence"], row["purpose"]
+        )
     console = Console(highlight=False)
     console.print(table)
     console.print(f"cache: {result['cache']}", soft_wrap=True, markup=False)

@@ -41,7 +41,7 @@ def head_positions(motion: MotionSequence) -> np.ndarray:
 
 
 def head_angles(motion: MotionSequence) -> np.ndarray:
-    """[T,3] yaw (to the person's left), pitch (down) and roll (to the person's right shoulder) [rad] of `head_rotations`:
+    """[T,3] yaw (to the person's left), pitch (down), roll (to the person's right shoulder) [rad] of `head_rotations`:
     a turn about y by yaw, of that about x by pitch, of that about z by roll; zeros for a motion without head pose."""
     from scipy.spatial.transform import Rotation
 

@@ -309,7 +309,8 @@ def _resource(path: Path, uri: Any, limit: int) -> bytes:
             raise Damaged("a data uri is not in base64") from error
     name = unquote(uri)
     folder = path.parent.resolve()
-    outside = ":" in name or "\\" in name or not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts
+    foreign = ":" in name or "\\" in name or not name.isprintable()
+    outside = foreign or Path(name).is_absolute() or ".." in Path(name).parts
     if outside or not (folder / name).resolve().is_relative_to(folder):
         raise Damaged(f"it refers to {uri[:80]!r}, which is not a file in its own folder")
     return read_bytes(folder / name, limit)

@@ -137,7 +137,8 @@ def _arranged(names: Any, weights: np.ndarray, path: Path) -> np.ndarray:
     if len(set(known)) < len(known):
         raise UserError(f"{path}: two weights of one name; each shape may stand once")
     out = np.zeros((len(weights), len(ARKIT_NAMES)))
-    out[:, known] = check_weights(weights[:, [column for column, place in enumerate(places) if place is not None]], path)
+    columns = [column for column, place in enumerate(places) if place is not None]
+    out[:, known] = check_weights(weights[:, columns], path)
     return out
 
 

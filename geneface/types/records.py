@@ -58,7 +58,7 @@ def read_npz(path: Path, limit: int) -> dict[str, np.ndarray]:
     """Arrays of an npz file, which may take `limit` bytes in all once unpacked.
 
     Raises:
-        ValueError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError: it is another file, damaged or hostile.
+        ValueError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError: another file, damaged or hostile.
     """
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(path) as archive:
