@@ -22,11 +22,13 @@ _MAX_JSON_MARKS = 1 << 23
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """Contents of a file. Raises UserError: missing, a folder, unreadable, or larger than `limit` [bytes]."""
+    """Contents of a file. Raises UserError: missing, a folder, empty, unreadable, or larger than `limit` [bytes]."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: is a folder; name a file in it" if path.is_dir() else f"{path}: no such file")
     try:
         size = path.stat().st_size
+        if not size:
+            raise UserError(f"{path}: is empty (0 bytes); export or copy it again")
         if size > limit:
             raise UserError(
                 f"{path}: {size / 1e6:.0f} MB is more than a motion of {limit / 1e6:.0f} MB; cut it to parts")

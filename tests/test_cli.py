@@ -299,3 +299,17 @@ os.write(2, b"I0000 00:00:1.5 after\\n")
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True).stderr
     assert "noise" not in shown
     assert sorted(shown.splitlines()) == ["I0000 00:00:1.5 after", "from Python", "real trouble"]
+
+
+def test_a_warning_is_one_line_without_source():
+    """As where the kernels are not built, which the light package invites."""
+    from geneface.cli.main import _one_line
+
+    assert _one_line(RuntimeWarning("slow\n  kernels"), RuntimeWarning, "/a/b.py", 3) == "warning: slow kernels\n"
+
+
+def test_a_recording_in_the_avatars_place_is_told_where_it_belongs(tmp_path, capsys):
+    from geneface.cli.main import run
+
+    assert run(["speak", "talk.wav", "-o", str(tmp_path / "m.npz")]) == 2
+    assert "--audio talk.wav" in capsys.readouterr().err

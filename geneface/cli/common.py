@@ -9,6 +9,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from ..errors import UserError
+
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output: one JSON object with the results.")]
 ConfigFile = Annotated[
     Optional[Path],
@@ -32,6 +34,12 @@ Edits = Annotated[
         help="Change the motion, as --edit 'mouth 1.2'; may be repeated. Edits: geneface motion edit --help.",
     ),
 ]
+
+
+def refuse_overwriting(output: Path, *sources: Path | None) -> None:
+    """Raises UserError: `output` is one of the files that are read; what it holds would be lost."""
+    if output.resolve() in (source.resolve() for source in sources if source is not None):
+        raise UserError(f"--output {output}: is what is read; write to another file")
 
 
 def show(result: dict[str, Any], as_json: bool, keys: tuple[str, ...] = ()) -> None:

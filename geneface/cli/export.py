@@ -9,7 +9,7 @@ import typer
 
 from ..errors import UserError
 from ..progress import say
-from .common import AsJson, Device, show
+from .common import AsJson, Device, refuse_overwriting, show
 
 MOTION_KEYS = ("output", "format", "fps", "frames", "arkit_residual")
 
@@ -66,6 +66,7 @@ def export(
     if not avatar:
         if output is None:
             raise UserError("missing option '--output' / '-o': the file to write, as in -o talk.csv")
+        refuse_overwriting(output, source, head)
         result = pipeline.export(source, output, format, fps, head)
         say("It is motion made or measured by a program. Say that it is synthetic where you show it on a likeness.")
         show(result, as_json, MOTION_KEYS)

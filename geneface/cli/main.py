@@ -72,9 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # MediaPipe 0.10.14 calls what protobuf is about to take away; the pinned protobuf has it.
     for message in ("SymbolDatabase.GetPrototype", "MessageFactory class"):
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
+    warnings.formatwarning = _one_line
     with quiet_native_libraries():
         status = run(sys.argv[1:] if arguments is None else list(arguments))
     raise SystemExit(status)
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning without the place in the source, which says nothing to whom it warns."""
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 def run(arguments: list[str]) -> int:

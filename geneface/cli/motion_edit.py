@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 from ..errors import UserError
 from ..motion.language import EDITS
-from .common import AsJson, show
+from .common import AsJson, refuse_overwriting, show
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Motion file to write, of any format.")]
 Source = Annotated[Path, typer.Argument(metavar="M", help="Motion file: .npz, or any other format that can be read.")]
@@ -75,8 +75,7 @@ def join(
 def _write(motion: Any, sources: Any, output: Path, as_json: bool) -> None:
     from ..formats import write_motion
 
-    if output.resolve() in (Path(source).resolve() for source in sources):
-        raise UserError(f"--output {output}: is what is read; write to another file")
+    refuse_overwriting(output, *sources)
     result = write_motion(motion, output)
     show({"output": output} | result | {"seconds": motion.seconds, "history": list(motion.history)}, as_json)
 

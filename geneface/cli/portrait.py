@@ -161,6 +161,8 @@ def speak(
 ) -> None:
     """Speech to the motion of a face."""
     if audio is None:
+        if avatar is not None and avatar.suffix.lower() != ".avatar":
+            raise UserError(f"{avatar}: is no .avatar; what is to be said goes to --audio {avatar}")
         raise UserError("nothing to say; give --audio FILE")
     from .. import pipeline
     from ..motion.predict import predict  # noqa: F401  loaded here: the figure below is of speech, not of imports

@@ -113,8 +113,8 @@ def read_motion(path: str | Path, fps: float | None = None) -> MotionSequence:
     if not path.exists():
         raise UserError(f"{path}: no such file")
     if not format.reads:
-        raise UserError(f"{path}: {format.title} can only be written; give one of "
-                        + ", ".join(ending for other in FORMATS if other.reads for ending in other.endings))
+        endings = dict.fromkeys(ending for other in FORMATS if other.reads for ending in other.endings)
+        raise UserError(f"{path}: {format.title} can only be written; give one of {', '.join(endings)}")
     motion = _module(format).read(path, *([fps] if format.untimed else []))
     return motion if format.name == "npz" else motion.after(f"read {path.name} ({format.title})")
 

@@ -287,6 +287,8 @@ def _parse(text: bytes) -> dict[str, Any]:
         raise Damaged(f"its JSON part has more than {MAX_ITEMS} values")
     try:
         content = json.loads(text.decode("utf-8-sig"), parse_float=finite, parse_constant=finite)
+    except UnicodeDecodeError as error:
+        raise Damaged("not a glTF file (neither GLB nor text); export it again") from error
     except (ValueError, RecursionError) as error:
         raise Damaged(f"not a glTF file ({str(error)[:80]})") from error
     asset = content.get("asset") if isinstance(content, dict) else None

@@ -65,7 +65,7 @@ def replay(motion: MotionSequence, history: Iterable[str]) -> MotionSequence:
 def _change(line: str) -> Change:
     name, _, text = line.strip().partition(" ")
     if name not in EDITS:
-        nearest = difflib.get_close_matches(name, EDITS, n=1)
+        nearest = difflib.get_close_matches(name, EDITS, n=1, cutoff=0.7)
         hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(EDITS)}"
         raise UserError(f"no edit {name!r}; {hint}")
     edit = EDITS[name]

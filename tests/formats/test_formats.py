@@ -113,6 +113,29 @@ def test_wrong_calls_of_export_are_one_line(tmp_path, capsys):
         assert message in line and "\n" not in line
 
 
+def test_export_never_writes_over_what_it_reads(tmp_path, capsys):
+    take().save(tmp_path / "m.npz")
+    for name in ("take.csv", "mine.glb"):
+        write_motion(take(), tmp_path / name)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    heads = ("m.npz", "mine.glb", "--head", "mine.glb")
+    for source, output, *head in (("m.npz", "m.npz"), ("take.csv", "take.csv"), heads):
+        words = [str(tmp_path / word) if "." in word else word for word in (source, "-o", output, *head)]
+        assert run(["export", *words]) == 2
+        assert "is what is read" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "bvh", "glb", "gltf", "vrma"])
+def test_empty_files_and_folders_are_called_so(tmp_path, ending):
+    (tmp_path / f"a.{ending}").touch()
+    (tmp_path / f"b.{ending}").mkdir()
+    with pytest.raises(UserError, match="is empty"):
+        read_motion(tmp_path / f"a.{ending}")
+    with pytest.raises(UserError, match="is a folder"):
+        read_motion(tmp_path / f"b.{ending}")
+
+
 def lopsided(frames: int = 6) -> MotionSequence:
     """Whatever is taken for another side or axis shows: nothing in it is alike in both."""
     weights = gaze_weights(np.tile([0.2, -0.1], (frames, 1)))
