@@ -19,6 +19,7 @@ class LossWeights:
     head_motion: float = 1e-2
     spread: float = 2e-4
     torso_motion: float = 10.0
+    unseen_torso: float = 1e-3
     displacement: float = 8e-3
     pose: float = 1e-3
     perceptual: float = 0.0

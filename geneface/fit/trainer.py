@@ -12,7 +12,7 @@ from ..config import FitConfig
 from ..nerf.cameras import camera_rays, invert_rigid
 from ..nerf.head import HeadField
 from ..nerf.portrait import HeadSamples, Portrait, over
-from ..nerf.torso import pose_values
+from ..nerf.torso import MARGIN, pose_values
 from .losses import LossWeights, patch_distance, portrait_losses
 from .optimiser import FieldAdam
 from .sampler import RayBatch, RaySampler
@@ -39,6 +39,7 @@ CULL_STEPS = 256
 EMA_EVERY = 8
 WARM_UP = 100
 LEAST_RAYS = 768
+UNSEEN = 512  # places of the torso's picture drawn per step
 MOTION_LR = 0.25  # of the networks': a torso whose motion is found in larger steps trembles, and blurs
 MAX_ROLLBACKS = 3
 PATCH = 64  # side of the patches of the perceptual loss [px]
@@ -231,6 +232,7 @@ class Trainer:
             rendered, alpha, motion, spread, torso_rgb, torso_alpha, portrait.torso_motions[batch.frames], evaluated,
             batch, weights,
         )
+        terms["unseen_torso"] = weights.unseen_torso * self._unseen_torso()
         if isinstance(portrait.head, HeadField):
             terms["displacement"] = weights.displacement * samples.motion[:, :3].square().mean()
         if config.correct_poses:
@@ -251,6 +253,19 @@ class Trainer:
             values = portrait.torso(batch.pixels[rows] / self._side, motion, batch.slot[rows], self.config.amp)
             rgb, alpha = (zeros.index_copy(0, rows, value) for zeros, value in zip((rgb, alpha), values))
         return rgb, alpha, evaluated
+
+    def _unseen_torso(self) -> Tensor:
+        """Opacity of the torso's picture where no frame shows it: a head turned far would bend it into sight.
+
+        Left alone are the margin beyond the image, where the shoulders go on, and all places near the torso.
+        """
+        region = self.portrait.torso_region
+        image = torch.rand(UNSEEN, 2, generator=self._generator).to(self.device)  # in image sides
+        x, y = (image * self._side).long().unbind(1)
+        within = (y < region.shape[0]) & (x < region.shape[1])
+        empty = within & ~region[y.clamp(max=region.shape[0] - 1), x.clamp(max=region.shape[1] - 1)]
+        _, alpha = self.portrait.torso.picture(MARGIN + (1 - 2 * MARGIN) * image, self.config.amp)
+        return (alpha * empty).mean()
 
     def _explain(self, terms: dict[str, Tensor], batch: RayBatch) -> None:
         bad = [name for name, value in terms.items() if not value.isfinite()]

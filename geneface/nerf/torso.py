@@ -128,8 +128,11 @@ class TorsoField(nn.Module):
         """
         # Room beside the picture for what lies outside the image in most frames.
         place = (position + self._shift(position, motion, slot)) * (1 - 2 * MARGIN) + MARGIN
-        features = ops.grid_encode(place.clamp(0, 1), self.table, self.grid_spec)
-        out = torch.sigmoid(self.colour_net([features], bf16=bf16))
+        return self.picture(place.clamp(0, 1), bf16)
+
+    def picture(self, place: Tensor, bf16: bool = False) -> tuple[Tensor, Tensor]:
+        """rgb [N,3] and alpha [N] at places [N,2] of the picture itself (0 to 1, its margin included)."""
+        out = torch.sigmoid(self.colour_net([ops.grid_encode(place, self.table, self.grid_spec)], bf16=bf16))
         return out[:, :3], out[:, 3]
 
     def _shift(self, position: Tensor, motion: Tensor, slot: Tensor | None) -> Tensor:

@@ -72,6 +72,10 @@ def test_loss_falls_and_held_out_frames_improve(mock):
     assert last["colour"] < 0.6 * first["colour"]
     assert sum(last.values()) < 0.6 * sum(first.values())
     assert person_psnr(trainer, mock) > before + 3
+    # The upper part of the torso's picture, which no frame shows, is empty.
+    grid = torch.linspace(0.15, 0.4, 6)
+    assert trainer.portrait.torso.picture(torch.cartesian_prod(grid, grid))[1].mean().item() < 0.1
+
 
 
 def test_carving_keeps_the_head_and_empties_the_rest(mock):
