@@ -55,6 +55,9 @@ def export(
 ) -> None:
     """Motion to a file for other programs; or an avatar's head as a mesh.
 
+    By the ending of -o: .npz .json .csv (Live Link Face) .glb .gltf .vrma .bvh .usda .usdc .usdz .usd .tsv .xml (Rhubarb
+    mouth cues) .srt .vtt. By --format: obj, ply, rhubarb-json, visemes, srt-words, vtt-words, vrma-perfect-sync.
+
     Meshes are in metres; y is up and the face looks along z, as in glTF.
     """
     from .. import pipeline

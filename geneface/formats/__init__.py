@@ -25,6 +25,7 @@ class Format:
         module: in this package.
         writes, reads: which of both it can.
         untimed: its files may say no frame rate: `read(path, fps)`.
+        spoken: it is written of what is said, and needs the motion's words.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Format:
     writes: bool = True
     reads: bool = True
     untimed: bool = False
+    spoken: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ FORMATS: tuple[Format, ...] = (
     Format("rhubarb-xml", (".xml",), "Rhubarb mouth cues", "cues", reads=False),
     Format("rhubarb-json", (), "Rhubarb mouth cues", "cues", reads=False),
     Format("visemes", (), "Oculus visemes", "cues", reads=False),
-    Format("srt", (".srt",), "SubRip subtitles", "subtitles", reads=False),
-    Format("vtt", (".vtt",), "WebVTT subtitles", "subtitles", reads=False),
-    Format("srt-words", (), "SubRip subtitles, word by word", "subtitles", reads=False),
-    Format("vtt-words", (), "WebVTT subtitles, word by word", "subtitles", reads=False),
+    Format("srt", (".srt",), "SubRip subtitles", "subtitles", reads=False, spoken=True),
+    Format("vtt", (".vtt",), "WebVTT subtitles", "subtitles", reads=False, spoken=True),
+    Format("srt-words", (), "SubRip subtitles, word by word", "subtitles", reads=False, spoken=True),
+    Format("vtt-words", (), "WebVTT subtitles, word by word", "subtitles", reads=False, spoken=True),
     Format("usd", (".usda", ".usdc", ".usdz", ".usd"), "USD", "usd"),
     Format("obj", (), "OBJ meshes in a folder", "meshes", reads=False),
     Format("ply", (), "PLY meshes in a folder", "meshes", reads=False),
@@ -84,6 +86,10 @@ def format_of(path: Path, name: str | None = None) -> Format:
             nearest = difflib.get_close_matches(name, names, n=1)
             raise UserError(f"--format {name}: no such format; "
                             + (f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"))
+        meant = next((format for format in FORMATS if path.suffix.lower() in format.endings), None)
+        if found.endings and meant is not None and meant.module != found.module:
+            raise UserError(f"{path}: is named as {meant.title}, and --format {name} is {found.title}; leave --format out, "
+                            f"or end the name in {found.endings[0]}")
         return found
     found = next((format for format in FORMATS if path.suffix.lower() in format.endings), None)
     if found is None and path.suffix.lower() in (".obj", ".ply"):

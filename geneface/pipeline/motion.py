@@ -39,7 +39,7 @@ def speak(
     """
     import numpy as np
 
-    from ..formats import write_motion, written_endings
+    from ..formats import format_of, write_motion, written_endings
     from ..media import read_audio
     from ..motion.language import read_edits
     from ..motion.predict import predict
@@ -49,6 +49,8 @@ def speak(
     change = read_edits(edits)
     if out is not None:
         check_output(out, *written_endings())
+        if transcript is None and words is None and format_of(Path(out)).spoken:
+            raise UserError(f"{out}: subtitles need the words; give --transcript TEXT, or --words FILE")
     avatar = None if avatar is None else as_avatar(avatar)
     samples = read_audio(audio)
     if not len(samples) or float(np.abs(samples).max()) < SILENCE:

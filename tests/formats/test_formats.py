@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from geneface.cli.export import export
 from geneface.cli.main import run
 from geneface.errors import UserError
 from geneface.face.arkit import index
@@ -194,3 +195,22 @@ def test_poses_that_no_head_has_are_refused(scale, ending, tmp_path):
     write_motion(motion, tmp_path / f"a{ending}")
     with pytest.raises(UserError, match="head_pose: holds what is no rotation"):
         read_motion(tmp_path / f"a{ending}")
+
+
+def test_a_name_that_means_another_format_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is named as Live Link Face, and --format glb is glTF 2.0; leave --format out"):
+        write_motion(take(), tmp_path / "a.csv", WriteOptions("glb"))
+    assert write_motion(take(), tmp_path / "a.json", WriteOptions("rhubarb-json"))["format"] == "rhubarb-json"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.json"]
+
+
+def test_subtitles_of_unknown_words_are_refused_before_the_work(tmp_path, capsys):
+    assert run(["speak", "--audio", str(tmp_path / "none.wav"), "-o", str(tmp_path / "a.srt")]) == 2
+    assert "subtitles need the words; give --transcript TEXT" in capsys.readouterr().err
+
+
+def test_the_help_of_export_names_every_format():
+    said = export.__doc__.split()
+    for format in (format for format in FORMATS if format.writes):
+        assert all(ending in said or f"{ending}." in said for ending in format.endings), format
+        assert format.endings and format.name != "vrma-perfect-sync" or f"{format.name}" in " ".join(said), format
