@@ -116,7 +116,7 @@ def test_damage_is_one_line(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "no readable JSON"), ("{", "no readable JSON"), ("[" * 200_000, "nested too deep"), ("[]", "no JSON object"),
+    ("", "is empty"), ("{", "no readable JSON"), ("[" * 200_000, "nested too deep"), ("[]", "no JSON object"),
     ('{"fps": NaN}', "NaN is no number"), ("{}", "holds no weights"), ('{"mouthCues": []}', "mouth cues say too little"),
     ("[" * 9_000_000, "too many parts"), ('{"fps":25,"names":["jawOpen"],"weights":[]}', "expected numbers"),
     ('{"metadata":{"fps":25},"names":["jawOpen"],"frames":[5]}', "frames: "), ("\x00\x01", "no readable JSON"),

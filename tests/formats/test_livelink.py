@@ -196,7 +196,7 @@ def test_clock_times_are_read(tmp_path, times):
     (lambda text: text.replace("Timecode", "Frame"), "no column Timecode"),
     (lambda text: text.splitlines()[0], "has 0 frames"),
     (lambda text: "a,b\n1,2\n", "no column named as one of ARKit's"),
-    (lambda text: "", "no column named as one of ARKit's"),
+    (lambda text: "", "is empty"),
     (lambda text: text.replace(",61,0.", ",61,80."), "weights of .* divide percentages by 100"),
     (lambda text: "\n".join(line if i == 0 else line[line.index(","):].join(("00:00:00:00.000", ""))
                             for i, line in enumerate(text.splitlines())), "time codes do not go on"),
