@@ -12,7 +12,7 @@ from .cameras import project
 from .condition import CLAMP, LEAST_DEVIATION_IMAGE
 from .layers import MLP
 
-JAW = tuple(range(0, 17, 2))  # every other jaw point of the 68
+JAW = range(0, 17, 2)  # every other jaw point of the 68
 # Fixed points of head space [m] whose image positions spell the head's pose (after ER-NeRF's
 # projected anchors): left, right, below, and one deeper.
 ANCHORS = ((-0.08, 0.0, 0.0), (0.08, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.12))
@@ -64,7 +64,7 @@ def pose_values(landmarks: Tensor, head_to_camera: Tensor, intrinsics: Tensor, s
         [T,2*(len(ANCHORS)+len(JAW))] positions in image sides.
     """
     anchors = torch.tensor(ANCHORS, dtype=landmarks.dtype, device=landmarks.device).expand(len(landmarks), -1, -1)
-    points = torch.cat([anchors, landmarks[:, list(JAW)]], dim=1)
+    points = torch.cat([anchors, landmarks[:, JAW.start:JAW.stop:JAW.step]], dim=1)
     return (project(points, intrinsics, head_to_camera) / side).flatten(1)
 
 
