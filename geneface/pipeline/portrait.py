@@ -140,13 +140,14 @@ def _driven(
     from data_prep.driving import track_video
 
     from ..frame.choice import FULL
-    from ..motion.retarget import BOTH, check_transfer
+    from ..motion.retarget import BOTH, POSE, check_transfer
 
     config = replace(config, transfer=config.transfer or BOTH)
     check_transfer(config.transfer, config.expression_strength, config.pose_strength, config.match_driver)
     driver = track_video(video)
     motion = _transferred(avatar, driver.motion, audio, config, motion_config)
-    if motion.source == driver.motion.source and not config.fps and config.frame != FULL:
+    spoken = config.transfer == POSE and audio is not None  # then the motion's rate is that of speech
+    if not spoken and not config.fps and config.frame != FULL:
         config = replace(config, fps=driver.motion.fps)
     return motion, audio if audio is not None else driver.sound, config
 
